@@ -1,0 +1,19 @@
+/* Filling snn_error. Every helper keeps the rule "first error wins": a struct that already holds one is left alone. */
+#ifndef SNN_BASE_ERROR_H
+#define SNN_BASE_ERROR_H
+
+#include "snn/status.h"
+
+/* Record `status` with the name of the thing at fault (may be NULL) and a printf-formatted sentence; returns `status`,
+ * so that `return snn_fail(err, SNN_ERR_FORMAT, name, "...")` reads well. err may be NULL. Control bytes in the text
+ * are replaced by '?'. */
+snn_status snn_fail(snn_error *err, snn_status status, const char *where, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* SNN_ERR_IO with strerror(errno_value) appended. */
+snn_status snn_fail_errno(snn_error *err, const char *where, const char *what, int errno_value);
+
+/* SNN_ERR_NO_MEMORY, saying what it was for. */
+snn_status snn_fail_memory(snn_error *err, const char *what);
+
+#endif

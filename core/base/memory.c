@@ -1,0 +1,62 @@
+/* Checked allocation and the arena. Every block starts on a cache line; sizes are checked before they are rounded up.
+ * Does not report: callers turn NULL into SNN_ERR_NO_MEMORY with a word about what it was for. */
+#include "base/memory.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ALIGNMENT = 64, BLOCK_BYTES = 16 * 1024 };
+
+struct snn_arena_block {
+  snn_arena_block *next;
+  size_t used, size; /* bytes of the payload, which starts ALIGNMENT bytes into the block */
+};
+
+static bool round_up(size_t n, size_t *out) {
+  if (!snn_add(n, ALIGNMENT - 1, out)) return false;
+  *out &= ~(size_t)(ALIGNMENT - 1);
+  return true;
+}
+
+void *snn_alloc_array(size_t n, size_t size) {
+  size_t bytes;
+  if (!snn_mul(n, size, &bytes) || !round_up(bytes ? bytes : 1, &bytes)) return NULL;
+  void *p = aligned_alloc(ALIGNMENT, bytes);
+  if (p) memset(p, 0, bytes);
+  return p;
+}
+
+void *snn_arena_alloc(snn_arena *arena, size_t n, size_t size) {
+  size_t bytes;
+  if (!snn_mul(n, size, &bytes) || !round_up(bytes ? bytes : 1, &bytes)) return NULL;
+  snn_arena_block *b = arena->blocks;
+  if (!b || b->size - b->used < bytes) {
+    size_t payload = bytes > BLOCK_BYTES ? bytes : BLOCK_BYTES, total;
+    if (!snn_add(payload, ALIGNMENT, &total)) return NULL;
+    b = snn_alloc_array(total, 1);
+    if (!b) return NULL;
+    b->size = payload;
+    b->next = arena->blocks;
+    arena->blocks = b;
+  }
+  char *p = (char *)b + ALIGNMENT + b->used;
+  b->used += bytes;
+  return p;
+}
+
+char *snn_arena_text(snn_arena *arena, const char *s, size_t n) {
+  size_t total;
+  if (!snn_add(n, 1, &total)) return NULL;
+  char *p = snn_arena_alloc(arena, total, 1);
+  if (p && n) memcpy(p, s, n);
+  return p;
+}
+
+void snn_arena_free(snn_arena *arena) {
+  while (arena->blocks) {
+    snn_arena_block *next = arena->blocks->next;
+    free(arena->blocks);
+    arena->blocks = next;
+  }
+}

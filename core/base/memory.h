@@ -1,0 +1,35 @@
+/* Checked sizes, and an arena: many small allocations with one lifetime, freed at once. */
+#ifndef SNN_BASE_MEMORY_H
+#define SNN_BASE_MEMORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* *out = a * b; false on overflow. Every size read from outside goes through these before it is allocated. */
+static inline bool snn_mul(size_t a, size_t b, size_t *out) {
+  return !__builtin_mul_overflow(a, b, out);
+}
+static inline bool snn_add(size_t a, size_t b, size_t *out) {
+  return !__builtin_add_overflow(a, b, out);
+}
+
+/* Zeroed array of n elements, aligned to 64 bytes (a cache line, one AVX-512 vector); NULL when out of memory or n *
+ * size overflows. n = 0 gives a valid pointer. Freed with free(). */
+void *snn_alloc_array(size_t n, size_t size);
+
+typedef struct snn_arena_block snn_arena_block;
+
+/* A zero-initialised struct is an empty arena. One owner, not thread-safe. */
+typedef struct snn_arena {
+  snn_arena_block *blocks;
+} snn_arena;
+
+/* Zeroed, aligned to 64 bytes, lent until snn_arena_free; NULL when out of memory or on overflow. */
+void *snn_arena_alloc(snn_arena *arena, size_t n, size_t size);
+
+/* A copy of n bytes of s, terminated; NULL when out of memory. */
+char *snn_arena_text(snn_arena *arena, const char *s, size_t n);
+
+void snn_arena_free(snn_arena *arena);
+
+#endif

@@ -1,0 +1,129 @@
+/* A session: the mutable state that simulates one network.
+ *
+ * A session belongs to one network and is used by one thread at a time; it runs its own OpenMP team inside a call. All
+ * memory is allocated at creation, and its size depends neither on T nor on the number of images. Answers do not depend
+ * on the number of threads nor on the length of the time chunks, to the last bit. */
+#ifndef SNN_SESSION_H
+#define SNN_SESSION_H
+
+#include <stdatomic.h>
+
+#include "snn/network.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct snn_session snn_session;
+
+/* Neuron models. The names are those of the HTTP option `neuron`. */
+typedef enum snn_neuron {
+  SNN_NEURON_IF, /* "if": integrate and fire, soft reset (reset by subtraction). IC-SNN eq. 2-6; Deng & Gu 2021 eq. 3-4
+                  */
+  SNN_NEURON_COUNT
+} snn_neuron;
+
+/* Initial membrane potential v(0) of every neuron. */
+typedef enum snn_init {
+  SNN_INIT_ZERO, /* "zero": 0 */
+  SNN_INIT_HALF, /* "half": theta / 2 */
+  SNN_INIT_COUNT
+} snn_init;
+
+/* How the picture drives the first layer. */
+typedef enum snn_encoding {
+  SNN_ENCODING_DIRECT, /* "direct": the normalised image itself is the input current at every step */
+  SNN_ENCODING_COUNT
+} snn_encoding;
+
+/* How the last layer is read. */
+typedef enum snn_readout {
+  SNN_READOUT_POTENTIAL, /* "potential": it does not fire; score = (sum over t of I(t)) / T */
+  SNN_READOUT_COUNT
+} snn_readout;
+
+/* Arithmetic of the simulation. */
+typedef enum snn_precision {
+  SNN_PRECISION_FLOAT32, /* "float32" */
+  SNN_PRECISION_COUNT
+} snn_precision;
+
+/* Option names. *_name returns a static string, NULL for a value out of range; *_parse returns false for an unknown
+ * name. */
+const char *snn_neuron_name(snn_neuron v);
+const char *snn_init_name(snn_init v);
+const char *snn_encoding_name(snn_encoding v);
+const char *snn_readout_name(snn_readout v);
+const char *snn_precision_name(snn_precision v);
+bool snn_neuron_parse(const char *name, snn_neuron *out);
+bool snn_init_parse(const char *name, snn_init *out);
+bool snn_encoding_parse(const char *name, snn_encoding *out);
+bool snn_readout_parse(const char *name, snn_readout *out);
+bool snn_precision_parse(const char *name, snn_precision *out);
+
+enum { SNN_MAX_TIMESTEPS = 4096 }; /* the largest T a run accepts */
+
+typedef struct snn_session_options {
+  uint32_t threads; /* OpenMP threads; 0: what the machine (affinity mask, cgroup CPU limit) allows */
+  uint32_t chunk;   /* time steps a layer runs before the next layer starts, 1..64; 0: the default */
+} snn_session_options;
+
+typedef struct snn_run_options {
+  uint32_t timesteps; /* T, 1..SNN_MAX_TIMESTEPS */
+  snn_neuron neuron;
+  snn_init init;
+  snn_encoding encoding;
+  snn_readout readout;
+  snn_precision precision;
+  /* Steps at which scores and statistics are taken, strictly ascending, the last one equal to `timesteps`; NULL: only
+   * at T. Borrowed for the call. A score at checkpoint k is what a run of that many steps would give. */
+  const uint32_t *checkpoints;
+  size_t n_checkpoints;
+  const atomic_bool *cancel; /* borrowed, may be NULL: checked between layers and chunks; raised -> SNN_ERR_CANCELLED */
+  uint64_t deadline_ns;      /* on snn_clock_ns(); 0: none; passed -> SNN_ERR_DEADLINE, checked like `cancel` */
+} snn_run_options;
+
+/* Counters, caller-owned arrays of [batch][checkpoints][snn_network_layers], cumulated from step 1; each may be NULL.
+ */
+typedef struct snn_run_stats {
+  uint64_t *spikes;              /* spikes a layer emitted; 0 for layers that are not neurons */
+  uint64_t *synaptic_operations; /* accumulates that arrived: spikes of the sources times the fan-out actually used,
+                                  * borders minded (an average-pooled count c costs c accumulates) */
+  uint64_t *macs; /* multiply-accumulates: graded inputs, such as the image itself (once for the whole run) */
+} snn_run_stats;
+
+/* Defaults for a network: what its model file recommends, T = 32 otherwise. */
+snn_run_options snn_run_defaults(const snn_network *net);
+
+/* Create a session. `net` is borrowed until snn_session_free; `opt` may be NULL. The team's threads are started here.
+ * Errors: ARGUMENT, NO_MEMORY, TOO_LARGE. */
+snn_status snn_session_create(const snn_network *net, const snn_session_options *opt, snn_session **out,
+                              snn_error *err);
+
+/* Free a session; NULL is allowed. */
+void snn_session_free(snn_session *s);
+
+/* Simulate. images: [batch,C,H,W] float32, normalised, borrowed for the call. scores: [batch][checkpoints][classes],
+ * caller-owned. stats may be NULL. Allocates nothing. Batches of at least `threads` images run an image a thread,
+ * smaller ones with all threads in one image. Errors: ARGUMENT (`where` names the option), CANCELLED, DEADLINE; scores
+ * and stats are then undefined. */
+snn_status snn_session_run(snn_session *s, const float *images, size_t batch, const snn_run_options *run, float *scores,
+                           const snn_run_stats *stats, snn_error *err);
+
+/* The float network the SNN came from, run by our own code. Same arrays, scores: [batch,classes]. Neurons act as ReLU
+ * or Clip. */
+snn_status snn_session_reference(snn_session *s, const float *images, size_t batch, float *scores, snn_error *err);
+
+uint32_t snn_session_threads(const snn_session *s);
+const char *snn_kernels_name(void); /* the kernel table in use on this machine, such as "scalar"; static */
+
+/* Monotonic clock in nanoseconds: the base of deadline_ns. */
+uint64_t snn_clock_ns(void);
+
+/* CPUs this process may use: the smallest of online CPUs, affinity mask and cgroup quota (rounded up); at least 1. */
+uint32_t snn_thread_budget(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
