@@ -1,0 +1,72 @@
+/* Names of the run options: one table a kind, used by every parser and printer. */
+#include <string.h>
+
+#include "graph/graph.h"
+#include "snn/session.h"
+
+static const char *const neurons[SNN_NEURON_COUNT] = {[SNN_NEURON_IF] = "if"};
+static const char *const inits[SNN_INIT_COUNT] = {[SNN_INIT_ZERO] = "zero", [SNN_INIT_HALF] = "half"};
+static const char *const encodings[SNN_ENCODING_COUNT] = {[SNN_ENCODING_DIRECT] = "direct"};
+static const char *const readouts[SNN_READOUT_COUNT] = {[SNN_READOUT_POTENTIAL] = "potential"};
+static const char *const precisions[SNN_PRECISION_COUNT] = {[SNN_PRECISION_FLOAT32] = "float32"};
+
+/* Index of `name` in a table, -1 when it is not there. */
+static int find(const char *const *table, int n, const char *name) {
+  for (int i = 0; i < n; i++)
+    if (strcmp(table[i], name) == 0) return i;
+  return -1;
+}
+
+static const char *at(const char *const *table, unsigned n, unsigned i) {
+  return i < n ? table[i] : NULL;
+}
+
+const char *snn_neuron_name(snn_neuron v) {
+  return at(neurons, SNN_NEURON_COUNT, v);
+}
+const char *snn_init_name(snn_init v) {
+  return at(inits, SNN_INIT_COUNT, v);
+}
+const char *snn_encoding_name(snn_encoding v) {
+  return at(encodings, SNN_ENCODING_COUNT, v);
+}
+const char *snn_readout_name(snn_readout v) {
+  return at(readouts, SNN_READOUT_COUNT, v);
+}
+const char *snn_precision_name(snn_precision v) {
+  return at(precisions, SNN_PRECISION_COUNT, v);
+}
+
+bool snn_neuron_parse(const char *name, snn_neuron *out) {
+  int i = find(neurons, SNN_NEURON_COUNT, name);
+  if (i >= 0) *out = (snn_neuron)i;
+  return i >= 0;
+}
+
+bool snn_init_parse(const char *name, snn_init *out) {
+  int i = find(inits, SNN_INIT_COUNT, name);
+  if (i >= 0) *out = (snn_init)i;
+  return i >= 0;
+}
+
+bool snn_encoding_parse(const char *name, snn_encoding *out) {
+  int i = find(encodings, SNN_ENCODING_COUNT, name);
+  if (i >= 0) *out = (snn_encoding)i;
+  return i >= 0;
+}
+
+bool snn_readout_parse(const char *name, snn_readout *out) {
+  int i = find(readouts, SNN_READOUT_COUNT, name);
+  if (i >= 0) *out = (snn_readout)i;
+  return i >= 0;
+}
+
+bool snn_precision_parse(const char *name, snn_precision *out) {
+  int i = find(precisions, SNN_PRECISION_COUNT, name);
+  if (i >= 0) *out = (snn_precision)i;
+  return i >= 0;
+}
+
+snn_run_options snn_run_defaults(const snn_network *net) {
+  return (snn_run_options){.timesteps = net->recommended.timesteps, .init = net->recommended.init};
+}
