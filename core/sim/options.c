@@ -1,10 +1,10 @@
-/* Names of the run options: one table a kind, used by every parser and printer. */
+/* Names of the run options: one table a kind, used by every parser and printer.
+ * Neurons are named in core/neurons/table.c. */
 #include <string.h>
 
 #include "graph/graph.h"
 #include "snn/session.h"
 
-static const char *const neurons[SNN_NEURON_COUNT] = {[SNN_NEURON_IF] = "if"};
 static const char *const inits[SNN_INIT_COUNT] = {[SNN_INIT_ZERO] = "zero", [SNN_INIT_HALF] = "half"};
 static const char *const encodings[SNN_ENCODING_COUNT] = {[SNN_ENCODING_DIRECT] = "direct"};
 static const char *const readouts[SNN_READOUT_COUNT] = {[SNN_READOUT_POTENTIAL] = "potential"};
@@ -21,9 +21,6 @@ static const char *at(const char *const *table, unsigned n, unsigned i) {
   return i < n ? table[i] : NULL;
 }
 
-const char *snn_neuron_name(snn_neuron v) {
-  return at(neurons, SNN_NEURON_COUNT, v);
-}
 const char *snn_init_name(snn_init v) {
   return at(inits, SNN_INIT_COUNT, v);
 }
@@ -35,12 +32,6 @@ const char *snn_readout_name(snn_readout v) {
 }
 const char *snn_precision_name(snn_precision v) {
   return at(precisions, SNN_PRECISION_COUNT, v);
-}
-
-bool snn_neuron_parse(const char *name, snn_neuron *out) {
-  int i = find(neurons, SNN_NEURON_COUNT, name);
-  if (i >= 0) *out = (snn_neuron)i;
-  return i >= 0;
 }
 
 bool snn_init_parse(const char *name, snn_init *out) {

@@ -84,11 +84,12 @@ typedef struct snn_run_options {
 } snn_run_options;
 
 /* Counters, caller-owned arrays of [batch][checkpoints][snn_network_layers], cumulated from step 1; each may be NULL.
- */
+ * Operations are charged to the neuron layer at which they arrive (the last layer for the readout),
+ * multiply-accumulates of constant currents to the layer that computes them; other entries are 0. */
 typedef struct snn_run_stats {
-  uint64_t *spikes;              /* spikes a layer emitted; 0 for layers that are not neurons */
-  uint64_t *synaptic_operations; /* accumulates that arrived: spikes of the sources times the fan-out actually used,
-                                  * borders minded (an average-pooled count c costs c accumulates) */
+  uint64_t *spikes;              /* spikes a neuron layer emitted */
+  uint64_t *synaptic_operations; /* accumulates: spikes of the sources times the fan-out actually used, borders minded
+                                    (an average-pooled count c costs c accumulates) */
   uint64_t *macs; /* multiply-accumulates: graded inputs, such as the image itself (once for the whole run) */
 } snn_run_stats;
 

@@ -1,0 +1,57 @@
+/* Kernels: the inner loops of the simulation, one table per instruction set.
+ *
+ * Contracts every table keeps, so that answers are the same bytes on every machine and at every thread count: an output
+ * channel's terms are added in the order (kernel row, kernel column, input channel), one rounding per product and per
+ * sum (no fused multiply-add); kernels never allocate, fail, or open a parallel region. Activations are channel-last,
+ * [h][w][c]; spikes are bits, [h][w][words] with channel c in bit c % 64 of word c / 64; weights are HWIO. scalar.c is
+ * the reference. */
+#ifndef SNN_KERNELS_KERNELS_H
+#define SNN_KERNELS_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { SNN_BLOCK = 64 }; /* output channels a kernel call handles at most; one word of spike bits */
+
+static inline uint32_t snn_words(uint32_t channels) {
+  return (channels + SNN_BLOCK - 1) / SNN_BLOCK;
+}
+
+/* One convolution, from a map [in_h][in_w][in_c] to [out_h][out_w][out_c]. */
+typedef struct snn_conv_args {
+  uint32_t in_h, in_w, in_c;
+  uint32_t out_h, out_w, out_c;
+  uint32_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
+  uint32_t group_in, group_out; /* channels of one group */
+  const float *weights;         /* [kernel_h][kernel_w][group_in][out_c] */
+} snn_conv_args;
+
+/* Which output a call computes: position (y, x), channels [begin, begin + n), n <= SNN_BLOCK. */
+typedef struct snn_site {
+  uint32_t y, x, begin, n;
+} snn_site;
+
+typedef struct snn_kernels {
+  const char *name;
+
+  /* acc[0..n) += sum over spikes of amplitude[c] * w: the currents of binary spikes [in_h][in_w][words]. Returns the
+   * accumulates done: spikes met times the outputs each reached. */
+  uint64_t (*conv_spikes)(const snn_conv_args *a, snn_site site, const uint64_t *spikes, const float *amplitude,
+                          float *acc);
+
+  /* The same for spike counts (average-pooled spikes) [in_h][in_w][in_c]: acc += count * amplitude[c] * w, in this
+   * order. Returns counts met times the outputs each reached. */
+  uint64_t (*conv_counts)(const snn_conv_args *a, snn_site site, const float *counts, const float *amplitude,
+                          float *acc);
+
+  /* The same for graded values [in_h][in_w][in_c]: acc += x * w. Returns multiply-accumulates: taps inside the map,
+   * zeros included. */
+  uint64_t (*conv_graded)(const snn_conv_args *a, snn_site site, const float *x, float *acc);
+} snn_kernels;
+
+extern const snn_kernels snn_kernels_scalar;
+
+/* The table in use: chosen once, from what the processor can do. */
+const snn_kernels *snn_kernels_get(void);
+
+#endif

@@ -1,0 +1,24 @@
+/* The table of neuron models: the one place that lists them. */
+#include <string.h>
+
+#include "neurons/neurons.h"
+
+static const snn_neuron_model *const models[SNN_NEURON_COUNT] = {[SNN_NEURON_IF] = &snn_neuron_if};
+
+const snn_neuron_model *snn_neuron_model_get(snn_neuron neuron) {
+  return (unsigned)neuron < SNN_NEURON_COUNT ? models[neuron] : NULL;
+}
+
+const char *snn_neuron_name(snn_neuron v) {
+  const snn_neuron_model *m = snn_neuron_model_get(v);
+  return m ? m->name : NULL;
+}
+
+bool snn_neuron_parse(const char *name, snn_neuron *out) {
+  for (int i = 0; i < SNN_NEURON_COUNT; i++)
+    if (strcmp(models[i]->name, name) == 0) {
+      *out = (snn_neuron)i;
+      return true;
+    }
+  return false;
+}

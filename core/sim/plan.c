@@ -1,0 +1,228 @@
+/* Compiling a network into a plan. Invariant: a stage reads only edges of stages before it, so running stages in order,
+ * chunk by chunk, is the simulation. Decides what is inlined, what is static, and where everything lies in a lane's
+ * memory; runs nothing. */
+#include "sim/plan.h"
+
+#include <string.h>
+
+#include "base/error.h"
+
+snn_conv_args snn_conv_args_of(const snn_network *net, uint32_t node) {
+  const snn_node *n = &net->nodes[node];
+  snn_shape in = net->nodes[n->inputs[0]].shape, out = n->shape;
+  const snn_window *w = &n->conv.window;
+  return (snn_conv_args){.in_h = in.h,
+                         .in_w = in.w,
+                         .in_c = in.c,
+                         .out_h = out.h,
+                         .out_w = out.w,
+                         .out_c = out.c,
+                         .kernel_h = w->kernel_h,
+                         .kernel_w = w->kernel_w,
+                         .stride_h = w->stride_h,
+                         .stride_w = w->stride_w,
+                         .dilation_h = w->dilation_h,
+                         .dilation_w = w->dilation_w,
+                         .pad_top = w->pad_top,
+                         .pad_left = w->pad_left,
+                         .group_in = in.c / n->conv.groups,
+                         .group_out = out.c / n->conv.groups,
+                         .weights = n->conv.weights};
+}
+
+/* What compilation knows about a node beside the graph. */
+typedef struct node_facts {
+  bool is_static;  /* constant in time */
+  bool is_inlined; /* a term of its only reader's stage */
+} node_facts;
+
+typedef struct compiler {
+  const snn_network *net;
+  snn_plan *plan;
+  node_facts *facts;
+  snn_error *err;
+} compiler;
+
+static void gather_facts(compiler *c) {
+  const snn_network *net = c->net;
+  for (uint32_t i = 0; i < net->n_nodes; i++) {
+    const snn_node *n = &net->nodes[i];
+    bool is_static = n->kind != SNN_LAYER_NEURON;
+    for (uint32_t k = 0; k < n->n_inputs; k++) is_static = is_static && c->facts[n->inputs[k]].is_static;
+    c->facts[i].is_static = is_static;
+  }
+  for (uint32_t i = 0; i < net->n_nodes; i++) {
+    const snn_node *n = &net->nodes[i];
+    bool sums = n->kind == SNN_LAYER_NEURON || n->kind == SNN_LAYER_ADD;
+    for (uint32_t k = 0; sums && k < n->n_inputs; k++) {
+      uint32_t source = n->inputs[k];
+      snn_layer_kind kind = net->nodes[source].kind;
+      if (!c->facts[source].is_static && (kind == SNN_LAYER_CONV || kind == SNN_LAYER_ADD) &&
+          snn_graph_consumers(net, source) == 1)
+        c->facts[source].is_inlined = true;
+    }
+  }
+  uint32_t last = net->n_nodes - 1; /* its reader is the readout */
+  c->facts[last].is_inlined =
+      !c->facts[last].is_static && (net->nodes[last].kind == SNN_LAYER_CONV || net->nodes[last].kind == SNN_LAYER_ADD);
+}
+
+/* Reserve n elements in the lane's memory, on a cache line. */
+static snn_status reserve(compiler *c, size_t n, size_t size, size_t *offset) {
+  size_t bytes, end;
+  if (!snn_mul(n, size, &bytes) || !snn_add(bytes, 63, &bytes) ||
+      !snn_add(c->plan->lane_bytes, bytes & ~(size_t)63, &end) || end > (size_t)1 << 36)
+    return snn_fail(c->err, SNN_ERR_TOO_LARGE, NULL, "the simulation of this network needs more than 64 GiB");
+  *offset = c->plan->lane_bytes;
+  c->plan->lane_bytes = end;
+  return SNN_OK;
+}
+
+/* Per-channel copy of an array of 1 or c entries, each times `factor`. */
+static float *spread(compiler *c, const float *from, uint32_t n, uint32_t channels, float factor) {
+  float *to = snn_arena_alloc(&c->plan->arena, channels, sizeof *to);
+  for (uint32_t i = 0; to && i < channels; i++) to[i] = from[n == 1 ? 0 : i] * factor;
+  return to;
+}
+
+/* Does every window of the pool divide by the same number? */
+static bool uniform_divisor(const snn_pool *pool) {
+  const snn_window *w = &pool->window;
+  return pool->count_include_pad || !(w->pad_top | w->pad_left | w->pad_bottom | w->pad_right);
+}
+
+static snn_status make_edge(compiler *c, uint32_t i) {
+  const snn_node *n = &c->net->nodes[i];
+  snn_edge *e = &c->plan->edges[i];
+  size_t positions = (size_t)n->shape.h * n->shape.w;
+  *e = (snn_edge){.shape = n->shape, .words = snn_words(n->shape.c)};
+  if (c->facts[i].is_inlined) return SNN_OK;
+  if (c->facts[i].is_static) {
+    e->kind = SNN_EDGE_STATIC;
+    return reserve(c, positions * n->shape.c, sizeof(float), &e->offset);
+  }
+  if (n->kind == SNN_LAYER_NEURON) {
+    e->kind = SNN_EDGE_SPIKES;
+    e->step = positions * e->words;
+    e->amplitude = spread(c, n->neurons.amplitude, n->neurons.n, n->shape.c, 1.0f);
+    if (!e->amplitude) return snn_fail_memory(c->err, "the plan");
+    return reserve(c, e->step * c->plan->chunk, sizeof(uint64_t), &e->offset);
+  }
+  e->kind = SNN_EDGE_GRADED;
+  e->step = positions * n->shape.c;
+  if (n->kind == SNN_LAYER_AVGPOOL && uniform_divisor(&n->pool)) {
+    const snn_edge *from = &c->plan->edges[n->inputs[0]];
+    if (from->kind == SNN_EDGE_SPIKES || from->kind == SNN_EDGE_COUNTS) { /* whole numbers stay whole: pool by adding */
+      e->kind = SNN_EDGE_COUNTS;
+      float share = 1.0f / (float)(n->pool.window.kernel_h * n->pool.window.kernel_w);
+      e->amplitude = spread(c, from->amplitude, n->shape.c, n->shape.c, share);
+      if (!e->amplitude) return snn_fail_memory(c->err, "the plan");
+    }
+  }
+  return reserve(c, e->step * c->plan->chunk, sizeof(float), &e->offset);
+}
+
+/* Terms that node i brings to a stage: its edge when it has one (unless it is the stage's own node), else what it is
+ * made of. With terms NULL only counts; bias (may be NULL) collects the biases of the convolutions met. */
+static uint32_t collect_terms(const compiler *c, uint32_t i, bool is_own, snn_term *terms, float *bias) {
+  const snn_node *n = &c->net->nodes[i];
+  if (!is_own && !c->facts[i].is_inlined) {
+    if (terms) *terms = (snn_term){.source = i};
+    return 1;
+  }
+  if (n->kind == SNN_LAYER_CONV) {
+    if (terms) *terms = (snn_term){.is_conv = true, .source = n->inputs[0], .conv = snn_conv_args_of(c->net, i)};
+    for (uint32_t k = 0; bias && k < n->shape.c; k++) bias[k] += n->conv.bias[k];
+    return 1;
+  }
+  uint32_t count = 0;
+  for (uint32_t k = 0; k < n->n_inputs; k++)
+    count += collect_terms(c, n->inputs[k], false, terms ? terms + count : NULL, bias);
+  return count;
+}
+
+/* Room for a stage's terms and bias, filled from node i (see collect_terms). */
+static snn_status make_terms(compiler *c, uint32_t i, bool is_own, snn_stage *stage) {
+  uint32_t channels = c->net->nodes[i].shape.c;
+  stage->n_terms = collect_terms(c, i, is_own, NULL, NULL);
+  snn_term *terms = snn_arena_alloc(&c->plan->arena, stage->n_terms, sizeof *terms);
+  float *bias = snn_arena_alloc(&c->plan->arena, channels, sizeof *bias);
+  if (!terms || !bias) return snn_fail_memory(c->err, "the plan");
+  collect_terms(c, i, is_own, terms, bias);
+  stage->terms = terms;
+  stage->bias = bias;
+  return SNN_OK;
+}
+
+static snn_status make_stage(compiler *c, uint32_t i, snn_stage *stage) {
+  const snn_node *n = &c->net->nodes[i];
+  uint32_t channels = n->shape.c;
+  size_t positions = (size_t)n->shape.h * n->shape.w;
+  *stage = (snn_stage){.node = i, .kind = n->kind, .shape = n->shape, .blocks = snn_words(channels)};
+  stage->sink = c->facts[i].is_static ? SNN_SINK_STATIC : SNN_SINK_GRADED;
+  if (n->kind == SNN_LAYER_AVGPOOL || n->kind == SNN_LAYER_MAXPOOL) {
+    snn_term *source = snn_arena_alloc(&c->plan->arena, 1, sizeof *source);
+    if (!source) return snn_fail_memory(c->err, "the plan");
+    *source = (snn_term){.source = n->inputs[0]};
+    stage->terms = source;
+    stage->n_terms = 1;
+    stage->pool = &n->pool;
+    if (n->kind == SNN_LAYER_AVGPOOL || c->facts[i].is_static) return SNN_OK;
+    size_t taps = (size_t)n->pool.window.kernel_h * n->pool.window.kernel_w;
+    return reserve(c, positions * channels, (taps + 1) * sizeof(float), &stage->state);
+  }
+  snn_status status = make_terms(c, i, true, stage);
+  if (status != SNN_OK || n->kind != SNN_LAYER_NEURON) return status;
+  stage->sink = SNN_SINK_SPIKES;
+  stage->fire = spread(c, n->neurons.fire, n->neurons.n, channels, 1.0f);
+  stage->theta = spread(c, n->neurons.theta, n->neurons.n, channels, 1.0f);
+  if (!stage->fire || !stage->theta) return snn_fail_memory(c->err, "the plan");
+  return reserve(c, positions * channels, sizeof(float), &stage->state);
+}
+
+/* The last stage: adds up the currents of the last node. */
+static snn_status make_readout(compiler *c, snn_stage *stage) {
+  uint32_t last = c->net->n_nodes - 1;
+  snn_shape shape = c->net->nodes[last].shape;
+  *stage = (snn_stage){
+      .node = last, .kind = SNN_LAYER_ADD, .sink = SNN_SINK_SCORES, .shape = shape, .blocks = snn_words(shape.c)};
+  snn_status status = make_terms(c, last, false, stage);
+  return status == SNN_OK ? reserve(c, shape.c, sizeof(double), &stage->state) : status;
+}
+
+static snn_status compile(compiler *c) {
+  const snn_network *net = c->net;
+  snn_plan *plan = c->plan;
+  c->facts = snn_arena_alloc(&plan->arena, net->n_nodes, sizeof *c->facts);
+  plan->edges = snn_arena_alloc(&plan->arena, net->n_nodes, sizeof *plan->edges);
+  plan->stages = snn_arena_alloc(&plan->arena, (size_t)net->n_nodes + 1, sizeof *plan->stages);
+  if (!c->facts || !plan->edges || !plan->stages) return snn_fail_memory(c->err, "the plan");
+  plan->n_edges = net->n_nodes;
+  gather_facts(c);
+  snn_status status = SNN_OK;
+  for (uint32_t i = 0; status == SNN_OK && i < net->n_nodes; i++) status = make_edge(c, i);
+  for (int once = 1; once >= 0; once--) { /* static stages first: nothing static reads what is not */
+    for (uint32_t i = 1; status == SNN_OK && i < net->n_nodes; i++)
+      if (c->facts[i].is_static == (once == 1) && !c->facts[i].is_inlined)
+        status = make_stage(c, i, &plan->stages[plan->n_stages++]);
+    if (once) plan->n_static = plan->n_stages;
+  }
+  if (status == SNN_OK) status = make_readout(c, &plan->stages[plan->n_stages++]);
+  return status;
+}
+
+snn_status snn_plan_compile(const snn_network *net, uint32_t chunk, snn_plan *out, snn_error *err) {
+  snn_plan plan = {.chunk = chunk};
+  compiler c = {.net = net, .plan = &plan, .err = err};
+  snn_status status = compile(&c);
+  if (status == SNN_OK)
+    *out = plan;
+  else
+    snn_arena_free(&plan.arena);
+  return status;
+}
+
+void snn_plan_free(snn_plan *plan) {
+  snn_arena_free(&plan->arena);
+  *plan = (snn_plan){0};
+}

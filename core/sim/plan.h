@@ -1,0 +1,73 @@
+/* The plan: how a network is simulated. Compiled once a session from the graph, immutable afterwards.
+ *
+ * The graph's nodes become *stages*, run in order, each for all steps of a time chunk before the next one starts
+ * (layer-major: a layer's weights stay in cache). A stage computes, for every position and step, the current I(t) =
+ * bias + sum over terms (a convolution of a source, or the source itself) and gives it to its sink: neurons that
+ * integrate and fire, a stored graded value, or the readout. Convolutions and additions with a single reader are terms
+ * of that reader's stage and store nothing. What is constant in time (the image under direct encoding, and whatever is
+ * linear in it alone) is computed once. What one stage leaves for another is an *edge*, one per node. */
+#ifndef SNN_SIM_PLAN_H
+#define SNN_SIM_PLAN_H
+
+#include "graph/graph.h"
+#include "kernels/kernels.h"
+
+typedef enum snn_edge_kind {
+  SNN_EDGE_NONE,   /* inlined into its only reader */
+  SNN_EDGE_STATIC, /* [h][w][c] float, constant in time */
+  SNN_EDGE_SPIKES, /* [chunk][h][w][words] bits; a spike of channel c is worth amplitude[c] */
+  SNN_EDGE_COUNTS, /* [chunk][h][w][c] float holding small whole numbers; one is worth amplitude[c] */
+  SNN_EDGE_GRADED  /* [chunk][h][w][c] float */
+} snn_edge_kind;
+
+typedef struct snn_edge {
+  snn_edge_kind kind;
+  snn_shape shape;
+  uint32_t words;         /* of one position, for spikes */
+  const float *amplitude; /* [c], for spikes and counts */
+  size_t offset;          /* bytes into the lane's memory */
+  size_t step;            /* elements (floats or words) of one time step; 0 for static edges */
+} snn_edge;
+
+/* One addend of a stage's current. */
+typedef struct snn_term {
+  bool is_conv;       /* else the source itself, same shape */
+  uint32_t source;    /* edge read */
+  snn_conv_args conv; /* when is_conv */
+} snn_term;
+
+typedef enum snn_sink { SNN_SINK_SPIKES, SNN_SINK_GRADED, SNN_SINK_STATIC, SNN_SINK_SCORES } snn_sink;
+
+typedef struct snn_stage {
+  uint32_t node;       /* whose edge it fills */
+  snn_layer_kind kind; /* AVGPOOL, MAXPOOL, or else a sum of terms */
+  snn_sink sink;
+  snn_shape shape;
+  uint32_t blocks; /* of SNN_BLOCK channels; an item is one (position, block) */
+  const snn_term *terms;
+  uint32_t n_terms;
+  const float *bias;         /* [c] */
+  const float *fire, *theta; /* [c], neurons */
+  const snn_pool *pool;      /* pools; they read terms[0].source */
+  size_t state; /* bytes into the lane's memory: neurons' v [h][w][c] float; scores' sums [c] double; maxpool's
+                 * cumulated inputs [h][w][taps][c] and last maximum [h][w][c] float */
+} snn_stage;
+
+typedef struct snn_plan {
+  snn_arena arena;
+  uint32_t chunk;
+  uint32_t n_edges, n_stages;
+  snn_edge *edges;   /* one per node */
+  snn_stage *stages; /* those with static sinks first */
+  uint32_t n_static; /* stages run once */
+  size_t lane_bytes; /* memory of one lane */
+} snn_plan;
+
+/* Compile. `net` must outlive the plan. Errors: NO_MEMORY, TOO_LARGE, UNSUPPORTED. On failure *out is empty. */
+snn_status snn_plan_compile(const snn_network *net, uint32_t chunk, snn_plan *out, snn_error *err);
+void snn_plan_free(snn_plan *plan);
+
+/* A node's convolution as the kernels want it. */
+snn_conv_args snn_conv_args_of(const snn_network *net, uint32_t node);
+
+#endif

@@ -1,0 +1,120 @@
+/* The float network, node by node. Invariant: like the simulation, the answer does not depend on the size of the team.
+ * Keeps every node's activation, which conversion reads; makes no statistics itself. */
+#include "sim/reference.h"
+
+#include <math.h>
+#include <omp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "sim/plan.h"
+
+void snn_team_barrier(snn_team team) {
+  if (team.size > 1) {
+#pragma omp barrier
+  }
+}
+
+void snn_channels_last(snn_team team, snn_shape shape, const float *image, float *map) {
+  size_t begin, end, plane = (size_t)shape.h * shape.w;
+  snn_team_share(team, plane, &begin, &end);
+  for (size_t p = begin; p < end; p++)
+    for (uint32_t c = 0; c < shape.c; c++) map[p * shape.c + c] = image[c * plane + p];
+}
+
+snn_status snn_reference_create(const snn_network *net, snn_reference *out, snn_error *err) {
+  snn_reference r = {.net = net, .offsets = snn_alloc_array(net->n_nodes, sizeof *r.offsets)};
+  if (!r.offsets) return snn_fail_memory(err, "the float reference");
+  for (uint32_t i = 0; i < net->n_nodes; i++) { /* at most 4096 nodes of 2^28 elements: no overflow */
+    r.offsets[i] = r.elements;
+    r.elements += (snn_shape_size(net->nodes[i].shape) + 15) & ~(size_t)15;
+  }
+  *out = r;
+  return SNN_OK;
+}
+
+void snn_reference_free(snn_reference *r) {
+  free(r->offsets);
+  *r = (snn_reference){0};
+}
+
+static void run_conv(const snn_reference *r, const snn_kernels *kernels, uint32_t i, snn_team team, const float *in,
+                     float *out) {
+  const snn_node *n = &r->net->nodes[i];
+  snn_conv_args args = snn_conv_args_of(r->net, i);
+  size_t blocks = snn_words(n->shape.c), begin, end;
+  snn_team_share(team, (size_t)n->shape.h * n->shape.w * blocks, &begin, &end);
+  for (size_t item = begin; item < end; item++) {
+    size_t position = item / blocks;
+    uint32_t first = (uint32_t)(item % blocks) * SNN_BLOCK, left = n->shape.c - first;
+    snn_site site = {.y = (uint32_t)(position / n->shape.w),
+                     .x = (uint32_t)(position % n->shape.w),
+                     .begin = first,
+                     .n = left < SNN_BLOCK ? left : SNN_BLOCK};
+    float *acc = out + position * n->shape.c + first;
+    memcpy(acc, n->conv.bias + first, site.n * sizeof *acc);
+    kernels->conv_graded(&args, site, in, acc);
+  }
+}
+
+static void run_pool(const snn_node *n, snn_shape in_shape, snn_team team, const float *in, float *out) {
+  const snn_window *w = &n->pool.window;
+  uint32_t channels = n->shape.c;
+  size_t begin, end;
+  snn_team_share(team, (size_t)n->shape.h * n->shape.w, &begin, &end);
+  for (size_t position = begin; position < end; position++) {
+    float *acc = out + position * channels;
+    uint32_t taps = 0;
+    for (uint32_t c = 0; c < channels; c++) acc[c] = n->kind == SNN_LAYER_MAXPOOL ? -INFINITY : 0.0f;
+    for (uint32_t ky = 0; ky < w->kernel_h; ky++)
+      for (uint32_t kx = 0; kx < w->kernel_w; kx++) {
+        int64_t y = (int64_t)(position / n->shape.w) * w->stride_h + (int64_t)ky * w->dilation_h - w->pad_top;
+        int64_t x = (int64_t)(position % n->shape.w) * w->stride_w + (int64_t)kx * w->dilation_w - w->pad_left;
+        if (y < 0 || y >= in_shape.h || x < 0 || x >= in_shape.w) continue;
+        const float *from = in + ((size_t)y * in_shape.w + (size_t)x) * channels;
+        taps++;
+        for (uint32_t c = 0; c < channels; c++)
+          acc[c] = n->kind == SNN_LAYER_AVGPOOL ? acc[c] + from[c] : from[c] > acc[c] ? from[c] : acc[c];
+      }
+    uint32_t divisor = n->pool.count_include_pad ? w->kernel_h * w->kernel_w : taps;
+    for (uint32_t c = 0; n->kind == SNN_LAYER_AVGPOOL && c < channels; c++) acc[c] /= (float)divisor;
+  }
+}
+
+void snn_reference_run(const snn_reference *r, const snn_kernels *kernels, snn_team team, const float *image,
+                       float *workspace) {
+  const snn_network *net = r->net;
+  snn_channels_last(team, net->nodes[0].shape, image, workspace);
+  for (uint32_t i = 1; i < net->n_nodes; i++) {
+    const snn_node *n = &net->nodes[i];
+    const float *in = workspace + r->offsets[n->inputs[0]];
+    float *out = workspace + r->offsets[i];
+    size_t begin, end;
+    snn_team_barrier(team);
+    snn_team_share(team, snn_shape_size(n->shape), &begin, &end);
+    switch (n->kind) {
+      case SNN_LAYER_CONV:
+        run_conv(r, kernels, i, team, in, out);
+        break;
+      case SNN_LAYER_AVGPOOL:
+      case SNN_LAYER_MAXPOOL:
+        run_pool(n, net->nodes[n->inputs[0]].shape, team, in, out);
+        break;
+      case SNN_LAYER_ADD:
+        memcpy(out + begin, in + begin, (end - begin) * sizeof *out);
+        for (uint32_t k = 1; k < n->n_inputs; k++) {
+          const float *other = workspace + r->offsets[n->inputs[k]];
+          for (size_t j = begin; j < end; j++) out[j] += other[j];
+        }
+        break;
+      default: /* neurons */
+        for (size_t j = begin; j < end; j++) {
+          float x = in[j] > 0 ? in[j] : 0;
+          out[j] = x < n->neurons.clip ? x : n->neurons.clip;
+        }
+        break;
+    }
+  }
+  snn_team_barrier(team);
+}

@@ -1,0 +1,240 @@
+/* Running stages: for each item (an output position and a block of up to 64 channels) all steps of the chunk. An item's
+ * state is touched by one thread only, and what it computes does not depend on which, so answers do not depend on the
+ * thread count. */
+#include "sim/stage.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Operations of one thread's share, gathered without sharing. */
+typedef struct tally {
+  uint64_t spikes, accumulates, macs;
+} tally;
+
+static float *edge_floats(const snn_stage_context *ctx, const snn_edge *e, uint32_t t) {
+  return (float *)(void *)(ctx->memory + e->offset) + e->step * t;
+}
+
+static uint64_t *edge_words(const snn_stage_context *ctx, const snn_edge *e, uint32_t t) {
+  return (uint64_t *)(void *)(ctx->memory + e->offset) + e->step * t;
+}
+
+/* Site of item i of a stage. */
+static snn_site site_of(const snn_stage *stage, size_t item) {
+  uint32_t block = (uint32_t)(item % stage->blocks);
+  size_t position = item / stage->blocks;
+  uint32_t begin = block * SNN_BLOCK, left = stage->shape.c - begin;
+  return (snn_site){.y = (uint32_t)(position / stage->shape.w),
+                    .x = (uint32_t)(position % stage->shape.w),
+                    .begin = begin,
+                    .n = left < SNN_BLOCK ? left : SNN_BLOCK};
+}
+
+static size_t items_of(const snn_stage *stage) {
+  return (size_t)stage->shape.h * stage->shape.w * stage->blocks;
+}
+
+/* Index of a site's first channel in a map [h][w][c]. */
+static size_t element_of(const snn_stage *stage, snn_site site) {
+  return ((size_t)site.y * stage->shape.w + site.x) * stage->shape.c + site.begin;
+}
+
+/* The source itself as a current: acc += value of its channels at this site. Returns the accumulates done. */
+static uint64_t add_identity(const snn_stage_context *ctx, const snn_edge *e, snn_site site, uint32_t t, float *acc) {
+  size_t position = (size_t)site.y * e->shape.w + site.x;
+  if (e->kind == SNN_EDGE_SPIKES) {
+    uint64_t bits = edge_words(ctx, e, t)[position * e->words + site.begin / SNN_BLOCK];
+    uint64_t n = (uint64_t)__builtin_popcountll(bits);
+    for (; bits; bits &= bits - 1) {
+      uint32_t i = (uint32_t)__builtin_ctzll(bits);
+      acc[i] += e->amplitude[site.begin + i];
+    }
+    return n;
+  }
+  const float *x = edge_floats(ctx, e, t) + position * e->shape.c + site.begin;
+  if (e->kind != SNN_EDGE_COUNTS) {
+    for (uint32_t i = 0; i < site.n; i++) acc[i] += x[i];
+    return e->kind == SNN_EDGE_STATIC ? 0 : site.n; /* a constant current is a bias, not an event */
+  }
+  uint64_t n = 0;
+  for (uint32_t i = 0; i < site.n; i++) {
+    acc[i] += x[i] * e->amplitude[site.begin + i];
+    n += (uint64_t)x[i];
+  }
+  return n;
+}
+
+/* acc += one term at step t. */
+static void add_term(const snn_stage_context *ctx, const snn_term *term, snn_site site, uint32_t t, float *acc,
+                     tally *done) {
+  const snn_edge *e = &ctx->plan->edges[term->source];
+  if (!term->is_conv)
+    done->accumulates += add_identity(ctx, e, site, t, acc);
+  else if (e->kind == SNN_EDGE_SPIKES)
+    done->accumulates += ctx->kernels->conv_spikes(&term->conv, site, edge_words(ctx, e, t), e->amplitude, acc);
+  else if (e->kind == SNN_EDGE_COUNTS)
+    done->accumulates += ctx->kernels->conv_counts(&term->conv, site, edge_floats(ctx, e, t), e->amplitude, acc);
+  else
+    done->macs += ctx->kernels->conv_graded(&term->conv, site, edge_floats(ctx, e, t), acc);
+}
+
+/* Give the current of step t to the sink; returns the spikes fired. */
+static uint64_t sink(const snn_stage_context *ctx, const snn_stage *stage, snn_site site, uint32_t t,
+                     const float *acc) {
+  const snn_edge *e = &ctx->plan->edges[stage->node];
+  size_t element = element_of(stage, site);
+  if (stage->sink == SNN_SINK_SPIKES) {
+    float *v = (float *)(void *)(ctx->memory + stage->state) + element;
+    snn_neuron_constants k = {.fire = stage->fire + site.begin, .theta = stage->theta + site.begin};
+    uint64_t bits = ctx->neuron->step(v, acc, k, site.n);
+    size_t position = (size_t)site.y * e->shape.w + site.x;
+    edge_words(ctx, e, t)[position * e->words + site.begin / SNN_BLOCK] = bits;
+    return (uint64_t)__builtin_popcountll(bits);
+  }
+  if (stage->sink == SNN_SINK_SCORES) {
+    double *sum = (double *)(void *)(ctx->memory + stage->state) + site.begin;
+    for (uint32_t i = 0; i < site.n; i++) sum[i] += (double)acc[i];
+    return 0;
+  }
+  memcpy(edge_floats(ctx, e, t) + element, acc, site.n * sizeof *acc);
+  return 0;
+}
+
+/* A stage that sums terms: neurons, stored currents, the readout. */
+static tally run_sum(const snn_stage_context *ctx, const snn_stage *stage, size_t begin, size_t end, uint32_t n_steps) {
+  tally done = {0};
+  for (size_t item = begin; item < end; item++) {
+    snn_site site = site_of(stage, item);
+    for (uint32_t t = 0; t < n_steps; t++) {
+      float acc[SNN_BLOCK];
+      memcpy(acc, stage->bias + site.begin, site.n * sizeof *acc);
+      for (uint32_t k = 0; k < stage->n_terms; k++) add_term(ctx, &stage->terms[k], site, t, acc, &done);
+      done.spikes += sink(ctx, stage, site, t, acc);
+    }
+  }
+  return done;
+}
+
+/* The part of a pooling window that lies inside the map: rows [y0, y1), columns [x0, x1) in steps of the dilation. */
+typedef struct pool_area {
+  int64_t y0, y1, x0, x1;
+  uint32_t divisor; /* of an average */
+} pool_area;
+
+static pool_area area_of(const snn_pool *pool, snn_site site, snn_shape in) {
+  const snn_window *w = &pool->window;
+  pool_area a = {.y0 = (int64_t)site.y * w->stride_h - w->pad_top, .x0 = (int64_t)site.x * w->stride_w - w->pad_left};
+  a.y1 = a.y0 + (int64_t)(w->kernel_h - 1) * w->dilation_h + 1;
+  a.x1 = a.x0 + (int64_t)(w->kernel_w - 1) * w->dilation_w + 1;
+  while (a.y0 < 0) a.y0 += w->dilation_h;
+  while (a.x0 < 0) a.x0 += w->dilation_w;
+  if (a.y1 > in.h) a.y1 = in.h;
+  if (a.x1 > in.w) a.x1 = in.w;
+  uint32_t rows = a.y1 > a.y0 ? (uint32_t)((a.y1 - a.y0 + w->dilation_h - 1) / w->dilation_h) : 0;
+  uint32_t columns = a.x1 > a.x0 ? (uint32_t)((a.x1 - a.x0 + w->dilation_w - 1) / w->dilation_w) : 0;
+  a.divisor = pool->count_include_pad ? w->kernel_h * w->kernel_w : rows * columns;
+  return a;
+}
+
+/* What one channel of a source is worth at a position, in the unit the pool works in: whole numbers where `whole`. */
+static float source_value(const snn_stage_context *ctx, const snn_edge *e, size_t position, uint32_t channel,
+                          uint32_t t, bool whole) {
+  if (e->kind == SNN_EDGE_SPIKES) {
+    uint64_t word = edge_words(ctx, e, t)[position * e->words + channel / SNN_BLOCK];
+    float spike = (float)(word >> (channel % SNN_BLOCK) & 1);
+    return whole ? spike : spike * e->amplitude[channel];
+  }
+  float x = edge_floats(ctx, e, t)[position * e->shape.c + channel];
+  return e->kind == SNN_EDGE_COUNTS && !whole ? x * e->amplitude[channel] : x;
+}
+
+static void run_average(const snn_stage_context *ctx, const snn_stage *stage, size_t begin, size_t end,
+                        uint32_t n_steps) {
+  const snn_edge *from = &ctx->plan->edges[stage->terms[0].source], *to = &ctx->plan->edges[stage->node];
+  const snn_window *w = &stage->pool->window;
+  bool whole = to->kind == SNN_EDGE_COUNTS;
+  for (size_t item = begin; item < end; item++) {
+    snn_site site = site_of(stage, item);
+    pool_area area = area_of(stage->pool, site, from->shape);
+    for (uint32_t t = 0; t < n_steps; t++) {
+      float *out = edge_floats(ctx, to, t) + element_of(stage, site);
+      memset(out, 0, site.n * sizeof *out);
+      for (int64_t y = area.y0; y < area.y1; y += w->dilation_h)
+        for (int64_t x = area.x0; x < area.x1; x += w->dilation_w)
+          for (uint32_t i = 0; i < site.n; i++)
+            out[i] += source_value(ctx, from, (size_t)y * from->shape.w + (size_t)x, site.begin + i, t, whole);
+      for (uint32_t i = 0; !whole && i < site.n; i++) out[i] /= (float)area.divisor;
+    }
+  }
+}
+
+/* The maximum of the cumulated current: with J(t) = max over the window of the sum of x(1..t), the output is J(t) -
+ * J(t-1), which in the rate limit is the maximum of the rates. A source that is constant gives a constant maximum.
+ * State of an output position: [taps][c] cumulated inputs, then [c] last J; each position keeps its own, so overlapping
+ * windows need no order. */
+static void run_maximum(const snn_stage_context *ctx, const snn_stage *stage, size_t begin, size_t end,
+                        uint32_t n_steps) {
+  const snn_edge *from = &ctx->plan->edges[stage->terms[0].source], *to = &ctx->plan->edges[stage->node];
+  const snn_window *w = &stage->pool->window;
+  size_t taps = (size_t)w->kernel_h * w->kernel_w, channels = stage->shape.c;
+  bool constant = stage->sink == SNN_SINK_STATIC;
+  for (size_t item = begin; item < end; item++) {
+    snn_site site = site_of(stage, item);
+    pool_area area = area_of(stage->pool, site, from->shape);
+    size_t position = (size_t)site.y * stage->shape.w + site.x;
+    float *state = (float *)(void *)(ctx->memory + stage->state) + position * (taps + 1) * channels + site.begin;
+    for (uint32_t t = 0; t < n_steps; t++) {
+      float best[SNN_BLOCK], *sum = state, *last = state + taps * channels;
+      for (uint32_t i = 0; i < site.n; i++) best[i] = -INFINITY;
+      for (int64_t y = area.y0; y < area.y1; y += w->dilation_h)
+        for (int64_t x = area.x0; x < area.x1; x += w->dilation_w, sum += channels)
+          for (uint32_t i = 0; i < site.n; i++) {
+            float j = source_value(ctx, from, (size_t)y * from->shape.w + (size_t)x, site.begin + i, t, false);
+            if (!constant) j = sum[i] += j;
+            if (j > best[i]) best[i] = j;
+          }
+      float *out = edge_floats(ctx, to, t) + element_of(stage, site);
+      for (uint32_t i = 0; i < site.n; i++) {
+        out[i] = constant ? best[i] : best[i] - last[i];
+        if (!constant) last[i] = best[i];
+      }
+    }
+  }
+}
+
+void snn_stage_reset(const snn_stage_context *ctx, const snn_stage *stage) {
+  size_t begin, end;
+  snn_team_share(ctx->team, items_of(stage), &begin, &end);
+  for (size_t item = begin; item < end; item++) {
+    snn_site site = site_of(stage, item);
+    char *state = ctx->memory + stage->state;
+    if (stage->sink == SNN_SINK_SPIKES) {
+      float *v = (float *)(void *)state + element_of(stage, site);
+      for (uint32_t i = 0; i < site.n; i++) v[i] = ctx->init * stage->theta[site.begin + i];
+    } else if (stage->sink == SNN_SINK_SCORES) {
+      memset((double *)(void *)state + site.begin, 0, site.n * sizeof(double));
+    } else if (stage->kind == SNN_LAYER_MAXPOOL && stage->sink == SNN_SINK_GRADED) {
+      const snn_window *w = &stage->pool->window;
+      size_t taps = (size_t)w->kernel_h * w->kernel_w, position = (size_t)site.y * stage->shape.w + site.x;
+      float *sums = (float *)(void *)state + position * (taps + 1) * stage->shape.c + site.begin;
+      for (size_t k = 0; k <= taps; k++) memset(sums + k * stage->shape.c, 0, site.n * sizeof *sums);
+    }
+  }
+}
+
+void snn_stage_run(const snn_stage_context *ctx, const snn_stage *stage, uint32_t n_steps) {
+  size_t begin, end;
+  tally done = {0};
+  snn_team_share(ctx->team, items_of(stage), &begin, &end);
+  if (stage->kind == SNN_LAYER_AVGPOOL)
+    run_average(ctx, stage, begin, end, n_steps);
+  else if (stage->kind == SNN_LAYER_MAXPOOL)
+    run_maximum(ctx, stage, begin, end, n_steps);
+  else
+    done = run_sum(ctx, stage, begin, end, n_steps);
+  uint64_t *const counters[] = {&ctx->counters.spikes[stage->node], &ctx->counters.synaptic_operations[stage->node],
+                                &ctx->counters.macs[stage->node]};
+  const uint64_t counts[] = {done.spikes, done.accumulates, done.macs};
+  for (int i = 0; i < 3; i++)
+    if (counts[i]) __atomic_fetch_add(counters[i], counts[i], __ATOMIC_RELAXED);
+}

@@ -1,0 +1,42 @@
+/* Running one stage of a plan for one time chunk. */
+#ifndef SNN_SIM_STAGE_H
+#define SNN_SIM_STAGE_H
+
+#include "neurons/neurons.h"
+#include "sim/plan.h"
+
+/* The threads that share one image. */
+typedef struct snn_team {
+  uint32_t rank, size;
+} snn_team;
+
+/* Rank's share of n items: [*begin, *end). The same for every call, so that the state an item owns stays with one
+ * thread. */
+static inline void snn_team_share(snn_team team, size_t n, size_t *begin, size_t *end) {
+  *begin = n * team.rank / team.size;
+  *end = n * (team.rank + 1) / team.size;
+}
+
+/* Operations counted for one image, [n_nodes] each; shared by the team, added to atomically. */
+typedef struct snn_counters {
+  uint64_t *spikes, *synaptic_operations, *macs;
+} snn_counters;
+
+/* What a stage runs with. `memory` is the lane's. */
+typedef struct snn_stage_context {
+  const snn_plan *plan;
+  const snn_kernels *kernels;
+  const snn_neuron_model *neuron;
+  snn_counters counters;
+  char *memory;
+  snn_team team;
+  float init; /* v(0) in units of theta */
+} snn_stage_context;
+
+/* Put the state of this rank's share of a stage at its start. */
+void snn_stage_reset(const snn_stage_context *ctx, const snn_stage *stage);
+
+/* Run this rank's share for n_steps <= chunk steps. No barrier inside: the caller synchronises between stages. */
+void snn_stage_run(const snn_stage_context *ctx, const snn_stage *stage, uint32_t n_steps);
+
+#endif
