@@ -1,0 +1,252 @@
+/* `snn classify`: PNGs in, the daemon's answer out (JSON), without a daemon. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tool/tool.h"
+
+enum { KEY_TOP = TOOL_KEY_OWN, KEY_TRACE, KEY_REFERENCE, MAX_IMAGES = 4096 };
+
+typedef struct arguments {
+  const char *model;
+  const char **images;
+  size_t n_images;
+  uint32_t timesteps, top_k;
+  bool trace, reference;
+  tool_run_request run;
+} arguments;
+
+static const struct argp_option options[] = {
+    {"timesteps", 'T', "T", 0, "timesteps (default: the model's recommendation)", 0},
+    TOOL_RUN_OPTIONS,
+    {"top-k", KEY_TOP, "K", 0, "classes listed (default 5)", 0},
+    {"trace", KEY_TRACE, "WHAT", 0, "layers: spikes of every layer; none (default)", 0},
+    {"reference", KEY_REFERENCE, NULL, 0, "add the float network's answer", 0},
+    {0}};
+
+static error_t parse(int key, char *arg, struct argp_state *state) {
+  arguments *a = state->input;
+  switch (key) {
+    case 'T': a->timesteps = tool_number(state, "timesteps", arg, 1, SNN_MAX_TIMESTEPS); return 0;
+    case KEY_TOP: a->top_k = tool_number(state, "top-k", arg, 1, UINT32_MAX); return 0;
+    case KEY_REFERENCE: a->reference = true; return 0;
+    case KEY_TRACE:
+      if (strcmp(arg, "layers") != 0 && strcmp(arg, "none") != 0)
+        argp_error(state, "trace: '%s' is not known; there are: none, layers", arg);
+      a->trace = strcmp(arg, "layers") == 0;
+      return 0;
+    case ARGP_KEY_ARG:
+      if (!a->model) {
+        a->model = arg;
+        return 0;
+      }
+      if (a->n_images == MAX_IMAGES) argp_error(state, "more than %d pictures", MAX_IMAGES);
+      a->images[a->n_images++] = arg;
+      return 0;
+    case ARGP_KEY_END:
+      if (!a->model || !a->n_images) argp_error(state, "a model file and at least one PNG are needed");
+      return 0;
+    default: return tool_run_option(key, arg, state, &a->run);
+  }
+}
+
+/* All bytes of a file of at most 64 MiB, malloc'ed. */
+static snn_status read_file(const char *path, uint8_t **bytes, size_t *n, snn_error *err) {
+  const size_t limit = (size_t)64 << 20;
+  FILE *f = fopen(path, "re");
+  uint8_t *data = f ? malloc(limit + 1) : NULL;
+  snn_status status = SNN_OK;
+  if (!f || !data) {
+    status = err->status = SNN_ERR_IO;
+    snprintf(err->text, sizeof err->text, "cannot open: %s", strerror(errno));
+  } else {
+    *n = fread(data, 1, limit + 1, f);
+    if (ferror(f) || *n > limit) {
+      status = err->status = SNN_ERR_IO;
+      snprintf(err->text, sizeof err->text, *n > limit ? "larger than 64 MiB" : "cannot read");
+    }
+  }
+  if (f) fclose(f);
+  if (status != SNN_OK)
+    free(data);
+  else
+    *bytes = data;
+  return status;
+}
+
+static snn_status load_image(const char *path, const snn_network *net, uint8_t *pixels, float *input, snn_error *err) {
+  const snn_preprocess *pre = snn_network_preprocess(net);
+  snn_shape shape = snn_network_input(net);
+  uint8_t *bytes = NULL;
+  size_t n = 0;
+  snn_image image;
+  snn_status status = read_file(path, &bytes, &n, err);
+  if (status != SNN_OK) return status;
+  status = snn_image_decode_png(bytes, n, NULL, &image, err);
+  free(bytes);
+  if (status != SNN_OK) return status;
+  status = snn_image_resample(&image, shape, pre->background, pixels, err);
+  if (status == SNN_OK) snn_image_normalise(pixels, shape, pre, input);
+  snn_image_free(&image);
+  return status;
+}
+
+static json_t *ranked_json(const snn_network *net, const snn_ranked *r) {
+  json_t *j =
+      json_pack("{s:I, s:s*, s:f, s:f}", "index", (json_int_t)r->index, "label", snn_network_label(net, r->index),
+                "score", (double)r->score, "probability", (double)r->probability);
+  return j;
+}
+
+static json_t *scores_json(const float *scores, size_t n) {
+  json_t *j = json_array();
+  for (size_t i = 0; i < n; i++) json_array_append_new(j, json_real((double)scores[i]));
+  return j;
+}
+
+static json_t *layers_json(const snn_network *net, const uint64_t *spikes, uint32_t timesteps) {
+  json_t *j = json_array();
+  for (size_t l = 0; l < snn_network_layers(net); l++) {
+    snn_layer_info info = snn_network_layer(net, l);
+    if (info.kind != SNN_LAYER_NEURON) continue;
+    size_t neurons = snn_shape_size(info.shape);
+    json_array_append_new(j,
+                          json_pack("{s:s, s:I, s:I, s:f}", "name", info.name, "neurons", (json_int_t)neurons, "spikes",
+                                    (json_int_t)spikes[l], "rate", (double)spikes[l] / (double)neurons / timesteps));
+  }
+  return j;
+}
+
+/* One entry of `results`. Arrays are those of this picture. */
+static json_t *result_json(const snn_network *net, const arguments *a, uint32_t timesteps, const float *scores,
+                           const float *reference, snn_run_stats stats) {
+  size_t classes = snn_network_classes(net), k = a->top_k < classes ? a->top_k : classes;
+  uint64_t spikes = 0, accumulates = 0, macs = 0;
+  for (size_t l = 0; l < snn_network_layers(net); l++) {
+    spikes += stats.spikes[l];
+    accumulates += stats.synaptic_operations[l];
+    macs += stats.macs[l];
+  }
+  snn_ranked *ranked = calloc(k, sizeof *ranked);
+  if (!ranked) return NULL;
+  snn_rank(scores, classes, ranked, k);
+  json_t *top = json_array();
+  for (size_t i = 0; i < k; i++) json_array_append_new(top, ranked_json(net, &ranked[i]));
+  uint64_t neurons = snn_network_neurons(net);
+  json_t *counts = json_pack("{s:I, s:f, s:I}", "total", (json_int_t)spikes, "per_neuron_step",
+                             neurons ? (double)spikes / (double)neurons / timesteps : 0.0, "synaptic_operations",
+                             (json_int_t)accumulates);
+  if (a->trace) json_object_set_new(counts, "layers", layers_json(net, stats.spikes, timesteps));
+  json_t *j = json_pack("{s:o, s:o, s:o, s:o, s:i, s:{s:f, s:f, s:s}}", "class", ranked_json(net, &ranked[0]), "top",
+                        top, "scores", scores_json(scores, classes), "spikes", counts, "timesteps_used", (int)timesteps,
+                        "energy", "snn_nj", snn_energy_nj(accumulates, macs), "ann_nj",
+                        snn_energy_nj(0, snn_network_macs(net)), "basis", snn_energy_basis());
+  if (a->reference) {
+    snn_rank(reference, classes, ranked, 1);
+    json_object_set_new(
+        j, "reference",
+        json_pack("{s:o, s:o}", "class", ranked_json(net, &ranked[0]), "scores", scores_json(reference, classes)));
+  }
+  free(ranked);
+  return j;
+}
+
+/* Buffers of all pictures. */
+typedef struct batch {
+  uint8_t *pixels;
+  float *images, *scores, *reference;
+  snn_run_stats stats;
+} batch;
+
+static bool allocate(batch *b, const snn_network *net, size_t n) {
+  size_t input = snn_shape_size(snn_network_input(net)), classes = snn_network_classes(net),
+         layers = snn_network_layers(net);
+  b->pixels = malloc(input);
+  b->images = calloc(n, input * sizeof(float));
+  b->scores = calloc(n, classes * sizeof(float));
+  b->reference = calloc(n, classes * sizeof(float));
+  b->stats = (snn_run_stats){calloc(n, layers * 8), calloc(n, layers * 8), calloc(n, layers * 8)};
+  return b->pixels && b->images && b->scores && b->reference && b->stats.spikes && b->stats.synaptic_operations &&
+         b->stats.macs;
+}
+
+static void release(batch *b) {
+  free(b->pixels);
+  free(b->images);
+  free(b->scores);
+  free(b->reference);
+  free(b->stats.spikes);
+  free(b->stats.synaptic_operations);
+  free(b->stats.macs);
+}
+
+static int print_answer(const snn_network *net, const arguments *a, const snn_run_options *run, const batch *b,
+                        double decode_ms, double simulate_ms) {
+  size_t classes = snn_network_classes(net), layers = snn_network_layers(net);
+  json_t *results = json_array();
+  for (size_t i = 0; i < a->n_images; i++) {
+    snn_run_stats stats = {b->stats.spikes + i * layers, b->stats.synaptic_operations + i * layers,
+                           b->stats.macs + i * layers};
+    json_array_append_new(
+        results, result_json(net, a, run->timesteps, b->scores + i * classes, b->reference + i * classes, stats));
+  }
+  return tool_print_json(
+      json_pack("{s:s, s:s, s:n, s:i, s:s, s:s, s:i, s:s, s:s, s:s, s:o, s:{s:f, s:f, s:f}}", "model",
+                snn_network_name(net), "model_version", snn_network_sha256(net), "calibration", "timesteps",
+                (int)run->timesteps, "neuron", snn_neuron_name(run->neuron), "init", snn_init_name(run->init), "shift",
+                0, "encoding", snn_encoding_name(run->encoding), "readout", snn_readout_name(run->readout), "precision",
+                snn_precision_name(run->precision), "results", results, "latency_ms", "decode", decode_ms, "simulate",
+                simulate_ms, "total", decode_ms + simulate_ms));
+}
+
+int tool_classify(int argc, char **argv) {
+  static const struct argp argp = {options,
+                                   parse,
+                                   "MODEL IMAGE.png...",
+                                   "Classify pictures with a model file; prints the answer the daemon would give.",
+                                   NULL,
+                                   NULL,
+                                   NULL};
+  arguments a = {.top_k = 5, .images = calloc(MAX_IMAGES, sizeof *a.images)};
+  snn_network *net = NULL;
+  snn_session *session = NULL;
+  batch b = {0};
+  snn_error err = {0};
+  snn_status status;
+  const char *subject = NULL;
+  int code = a.images ? tool_parse(&argp, argc, argv, &a) : EXIT_FAILED;
+  if (code != EXIT_OK) goto cleanup;
+
+  subject = a.model;
+  status = snn_network_load(a.model, &net, &err);
+  snn_session_options session_options = {.threads = a.run.threads};
+  if (status == SNN_OK) status = snn_session_create(net, &session_options, &session, &err);
+  if (status == SNN_OK && !allocate(&b, net, a.n_images)) {
+    fputs("snn: out of memory\n", stderr);
+    code = EXIT_FAILED;
+    goto cleanup;
+  }
+  uint64_t t0 = snn_clock_ns();
+  for (size_t i = 0; status == SNN_OK && i < a.n_images; i++) {
+    subject = a.images[i];
+    status = load_image(a.images[i], net, b.pixels, b.images + i * snn_shape_size(snn_network_input(net)), &err);
+  }
+  uint64_t t1 = snn_clock_ns();
+  if (status == SNN_OK) {
+    snn_run_options run = tool_run_options(net, &a.run);
+    if (a.timesteps) run.timesteps = a.timesteps;
+    subject = a.model;
+    status = snn_session_run(session, b.images, a.n_images, &run, b.scores, &b.stats, &err);
+    uint64_t t2 = snn_clock_ns();
+    if (status == SNN_OK && a.reference)
+      status = snn_session_reference(session, b.images, a.n_images, b.reference, &err);
+    if (status == SNN_OK) code = print_answer(net, &a, &run, &b, (double)(t1 - t0) / 1e6, (double)(t2 - t1) / 1e6);
+  }
+  if (status != SNN_OK) code = tool_fail(subject, &err);
+cleanup:
+  release(&b);
+  snn_session_free(session);
+  snn_network_free(net);
+  free(a.images);
+  return code;
+}

@@ -1,0 +1,130 @@
+/* `snn inspect`: what a model file holds, as a table or as JSON. */
+#include <math.h>
+#include <string.h>
+
+#include "tool/tool.h"
+
+typedef struct arguments {
+  const char *model;
+  bool json;
+} arguments;
+
+static const struct argp_option options[] = {{"json", TOOL_KEY_JSON, NULL, 0, "as JSON", 0}, {0}};
+
+static error_t parse(int key, char *arg, struct argp_state *state) {
+  arguments *a = state->input;
+  switch (key) {
+    case TOOL_KEY_JSON: a->json = true; return 0;
+    case ARGP_KEY_ARG:
+      if (a->model) argp_error(state, "one model at a time; '%s' is a second one", arg);
+      a->model = arg;
+      return 0;
+    case ARGP_KEY_END:
+      if (!a->model) argp_error(state, "which model file?");
+      return 0;
+    default: return ARGP_ERR_UNKNOWN;
+  }
+}
+
+/* Smallest and largest threshold of a neuron layer. */
+static void threshold_range(const snn_layer_info *info, float *low, float *high) {
+  *low = *high = info->n_threshold ? info->threshold[0] : 0;
+  for (size_t i = 1; i < info->n_threshold; i++) {
+    *low = fminf(*low, info->threshold[i]);
+    *high = fmaxf(*high, info->threshold[i]);
+  }
+}
+
+static json_t *layer_json(const snn_layer_info *info) {
+  json_t *inputs = json_array();
+  for (size_t k = 0; k < info->n_inputs; k++) json_array_append_new(inputs, json_integer(info->inputs[k]));
+  json_t *j =
+      json_pack("{s:s, s:s, s:[i,i,i], s:o, s:I, s:I}", "name", info->name, "kind", snn_layer_kind_name(info->kind),
+                "shape", (int)info->shape.c, (int)info->shape.h, (int)info->shape.w, "inputs", inputs, "parameters",
+                (json_int_t)info->parameters, "macs", (json_int_t)info->macs);
+  if (info->kind != SNN_LAYER_NEURON) return j;
+  json_t *theta = json_array();
+  for (size_t k = 0; k < info->n_threshold; k++) json_array_append_new(theta, json_real((double)info->threshold[k]));
+  json_object_set_new(j, "threshold", theta);
+  if (isfinite(info->clip)) json_object_set_new(j, "clip", json_real((double)info->clip));
+  return j;
+}
+
+static json_t *network_json(const snn_network *net) {
+  const snn_preprocess *pre = snn_network_preprocess(net);
+  snn_shape in = snn_network_input(net);
+  snn_run_options run = snn_run_defaults(net);
+  json_t *labels = json_array(), *layers = json_array(), *mean = json_array(), *std = json_array();
+  for (size_t i = 0; i < snn_network_classes(net) && snn_network_label(net, i); i++)
+    json_array_append_new(labels, json_string(snn_network_label(net, i)));
+  for (size_t i = 0; i < snn_network_layers(net); i++) {
+    snn_layer_info info = snn_network_layer(net, i);
+    json_array_append_new(layers, layer_json(&info));
+  }
+  for (uint32_t c = 0; c < in.c && c < SNN_MAX_CHANNELS_IN; c++) {
+    json_array_append_new(mean, json_real((double)pre->mean[c]));
+    json_array_append_new(std, json_real((double)pre->std[c]));
+  }
+  return json_pack(
+      "{s:s, s:s, s:{s:[i,i,i], s:o, s:o, s:i}, s:I, s:o, s:I, s:I, s:{s:i, s:s}, s:o, s:o, s:s}", "name",
+      snn_network_name(net), "sha256", snn_network_sha256(net), "input", "shape", (int)in.c, (int)in.h, (int)in.w,
+      "mean", mean, "std", std, "background", (int)pre->background, "classes", (json_int_t)snn_network_classes(net),
+      "labels", labels, "neurons", (json_int_t)snn_network_neurons(net), "macs", (json_int_t)snn_network_macs(net),
+      "recommended", "timesteps", (int)run.timesteps, "init", snn_init_name(run.init), "layers", layers, "provenance",
+      json_loads(snn_network_provenance(net), JSON_REJECT_DUPLICATES, NULL), "kernels", snn_kernels_name());
+}
+
+static void print_layers(const snn_network *net) {
+  printf("%4s  %-8s %-24s %-14s %11s %13s  %s\n", "#", "kind", "name", "shape", "parameters", "MACs", "threshold");
+  for (size_t i = 0; i < snn_network_layers(net); i++) {
+    snn_layer_info info = snn_network_layer(net, i);
+    char shape[40], theta[64] = "";
+    snprintf(shape, sizeof shape, "%ux%ux%u", info.shape.c, info.shape.h, info.shape.w);
+    if (info.kind == SNN_LAYER_NEURON) {
+      float low, high;
+      threshold_range(&info, &low, &high);
+      if (info.n_threshold == 1)
+        snprintf(theta, sizeof theta, "%.5g", (double)low);
+      else
+        snprintf(theta, sizeof theta, "%.4g .. %.4g (%zu channels)", (double)low, (double)high, info.n_threshold);
+    }
+    printf("%4zu  %-8s %-24.24s %-14s %11llu %13llu  %s\n", i, snn_layer_kind_name(info.kind), info.name, shape,
+           (unsigned long long)info.parameters, (unsigned long long)info.macs, theta);
+  }
+}
+
+static void print_network(const snn_network *net, const char *path) {
+  const snn_preprocess *pre = snn_network_preprocess(net);
+  snn_shape in = snn_network_input(net);
+  snn_run_options run = snn_run_defaults(net);
+  printf("%s\n  name         %s\n  sha256       %s\n", path, snn_network_name(net), snn_network_sha256(net));
+  printf("  input        %ux%ux%u, (pixel/255 - mean)/std with mean", in.c, in.h, in.w);
+  for (uint32_t c = 0; c < in.c && c < SNN_MAX_CHANNELS_IN; c++) printf("%s%g", c ? "," : " ", (double)pre->mean[c]);
+  printf(" and std");
+  for (uint32_t c = 0; c < in.c && c < SNN_MAX_CHANNELS_IN; c++) printf("%s%g", c ? "," : " ", (double)pre->std[c]);
+  printf("\n  classes      %zu", snn_network_classes(net));
+  for (size_t i = 0; i < snn_network_classes(net) && snn_network_label(net, i); i++)
+    printf("%s%s", i ? ", " : ": ", snn_network_label(net, i));
+  printf(
+      "\n  neurons      %llu\n  MACs         %llu (float pass)\n  recommended  T=%u, init=%s\n  provenance   %s\n  "
+      "kernels      %s\n\n",
+      (unsigned long long)snn_network_neurons(net), (unsigned long long)snn_network_macs(net), run.timesteps,
+      snn_init_name(run.init), snn_network_provenance(net), snn_kernels_name());
+  print_layers(net);
+}
+
+int tool_inspect(int argc, char **argv) {
+  static const struct argp argp = {options, parse, "MODEL", "Show what a model file holds.", NULL, NULL, NULL};
+  arguments a = {0};
+  int code = tool_parse(&argp, argc, argv, &a);
+  if (code != EXIT_OK) return code;
+  snn_network *net;
+  snn_error err = {0};
+  if (snn_network_load(a.model, &net, &err) != SNN_OK) return tool_fail(a.model, &err);
+  if (a.json)
+    code = tool_print_json(network_json(net));
+  else
+    print_network(net, a.model);
+  snn_network_free(net);
+  return code;
+}
