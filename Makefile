@@ -1,11 +1,13 @@
 # spiked: build, test and run. `make help` lists the targets.
 #
-# Every mode builds into its own folder, build/$(MODE): release (default), asan, tsan, cov.
+# Every mode builds into its own folder, build/$(MODE): release (default), asan, tsan, cov, fuzz.
 
 MODE ?= release
 BUILD := build/$(MODE)
 VERSION := 0.1.0
 
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 CC := gcc
 PYTHON ?= /usr/bin/python3
 PORT ?= 8080
@@ -32,8 +34,12 @@ else ifeq ($(MODE),tsan)
 else ifeq ($(MODE),cov)
   CFLAGS_ALL += -O0 -g --coverage -fprofile-update=atomic
   LDFLAGS_ALL += --coverage
+else ifeq ($(MODE),fuzz)
+  CC := clang
+  CFLAGS_ALL += -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+  LDFLAGS_ALL += -fsanitize=address,undefined
 else
-  $(error MODE is one of release asan tsan cov, not '$(MODE)')
+  $(error MODE is one of release asan tsan cov fuzz, not '$(MODE)')
 endif
 
 ifdef CI
@@ -55,14 +61,14 @@ PROGRAMS := $(BUILD)/snn $(BUILD)/spiked
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT_SOURCES))
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps demo serve test test-release test-run unit bench lint format fuzz clean layering
+.PHONY: all help deps demo serve test test-run unit pytest coverage bench lint format fuzz fuzz-run fuzz-replay clean layering
 .DELETE_ON_ERROR:
 .SECONDARY:
 
 all: $(PROGRAMS) ## build the programs into build/$(MODE)
 
 help: ## this list
-	@echo "make [MODE=release|asan|tsan|cov] [target]"
+	@echo "make [MODE=release|asan|tsan|cov|fuzz] [target]"
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
 
 $(BUILD)/obj/%.o: %.c
@@ -87,7 +93,92 @@ $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(call objects,$(SUPPORT_SOURCES)) 
 	$(CC) $(LDFLAGS_ALL) $^ $(LDLIBS) -lcmocka -o $@
 $(call objects,$(UNIT_SOURCES) $(SUPPORT_SOURCES)): CPPFLAGS_ALL += -I. -Itests
 
+FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ_SOURCES))
+$(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(SERVER_LIB) $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer $^ $(LDLIBS) -o $@
+
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
+
+deps: ## install what building needs (Debian packages, as root or with sudo)
+	@deploy/install-deps.sh build
+
+demo: ## from nothing to ten classified digits: install, build, start the daemon, ask it, stop it
+	@deploy/install-deps.sh build demo
+	@$(MAKE) --no-print-directory -s -j$(JOBS) all
+	@deploy/demo.sh $(BUILD)
+
+serve: all ## run the daemon with the bundled models on 127.0.0.1:$(PORT)
+	$(BUILD)/spiked --models models --listen 127.0.0.1:$(PORT)
+
+# ---- tests -----------------------------------------------------------------------------------------------------
+
+test: ## install what tests need, build, run everything (release, sanitizers, fuzz corpora), print the line coverage
+	@deploy/install-deps.sh build demo test
+	@$(MAKE) --no-print-directory MODE=release test-run
+	@$(MAKE) --no-print-directory MODE=asan test-run
+	@$(MAKE) --no-print-directory MODE=fuzz fuzz-replay
+	@$(MAKE) --no-print-directory MODE=cov test-run coverage
+
+SANITIZE_ENV := ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1
+TEST_ENV := $(SANITIZE_ENV) TESTS_DIR=$(CURDIR)/tests SNN_BIN=$(CURDIR)/$(BUILD)/snn SPIKED_BIN=$(CURDIR)/$(BUILD)/spiked
+
+test-run: unit pytest ## the unit and black-box tests of one MODE
+
+unit: $(PROGRAMS) $(UNIT_TESTS) ## the C tests of one MODE
+	@set -e; for t in $(UNIT_TESTS); do echo "== $(MODE) $$(basename $$t)"; \
+	  $(TEST_ENV) $$t 2>&1 | { grep -vE '^\[ +(RUN|OK) +\]' || true; }; done
+
+pytest: $(PROGRAMS) ## the tests through the programs and over HTTP of one MODE
+	@echo "== $(MODE) pytest"
+	$(TEST_ENV) $(PYTHON) -m pytest -q -p no:cacheprovider tests
+
+coverage: ## line coverage of what MODE=cov ran
+	@gcovr --root . --object-directory build/cov/obj --filter core/ --filter server/ --exclude-unreachable-branches \
+	  --sort-percentage 2>/dev/null | tail -n +5
+
+fuzz: ## fuzz each parser for FUZZ_SECONDS (60) seconds
+	@deploy/install-deps.sh build test
+	@$(MAKE) --no-print-directory MODE=fuzz fuzz-run
+
+FUZZ_SECONDS ?= 60
+fuzz-run: $(FUZZERS)
+	@set -e; for f in $(FUZZERS); do n=$$(basename $$f); c=tests/fuzz/corpus/$${n#fuzz_}; mkdir -p build/corpus/$$n; \
+	  echo "== $$n for $(FUZZ_SECONDS) s"; $$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -verbosity=0 \
+	  -artifact_prefix=build/corpus/$$n- build/corpus/$$n $$c; done
+
+fuzz-replay: $(FUZZERS)
+	@set -e; for f in $(FUZZERS); do n=$$(basename $$f); echo "== replay $$n"; \
+	  $$f -runs=5000 -seed=1 -verbosity=0 tests/fuzz/corpus/$${n#fuzz_}/ 2>&1 | tail -n 3; done
+
+bench: all ## speed of the bundled models, one thread and all
+	@for m in models/*/model.safetensors; do for t in 1 $(JOBS); do \
+	  $(BUILD)/snn bench $$m -T 1,2,4,8,16,32,64,128 --threads $$t; \
+	  $(BUILD)/snn bench $$m -T 8,32 --threads $$t --batch 32; done; done
+
+# ---- lint ------------------------------------------------------------------------------------------------------
+
+lint: layering ## formatting, clang-tidy, cppcheck, layering
+	@deploy/install-deps.sh build test lint
+	clang-format --dry-run -Werror $(C_FILES)
+	cppcheck --quiet --std=c11 --enable=warning,portability,performance --inline-suppr --error-exitcode=1 \
+	  --suppress=missingIncludeSystem -Iinclude -Icore core server
+	printf '%s\n' $(filter %.c,$(filter core/% server/%,$(C_FILES))) | xargs -P $(JOBS) -n 4 sh -c 'clang-tidy --quiet "$$@" -- \
+	  $(CPPFLAGS_ALL) -std=c11 -fopenmp 2>/dev/null' tidy
+
+format: ## put every C file into the house's format
+	clang-format -i $(C_FILES)
+
+# Which room may know what; see the architecture in core/README.md.
+layering: ## check that no file includes what its room may not know
+	@fail=0; deny() { if git grep -nE "$$1" -- $$2; then echo "layering: $$3" >&2; fail=1; fi; }; \
+	deny '# *include [<"](microhttpd)' 'core clients include server/[!h]* server/h[!t]*' 'libmicrohttpd belongs in server/httpd*.c'; \
+	deny '# *include [<"]png\.h' 'server clients include core/[!i]*' 'libpng belongs in core/image'; \
+	deny '# *include [<"]jansson' 'include server/[!j]* core/[!mt]*' 'jansson belongs in core/model, core/tool, server/json_*'; \
+	deny '# *include "(base|graph|onnx|model|convert|neurons|kernels|sim|image|dataset)/' 'server clients include core/tool' 'only include/snn is public'; \
+	deny '# *include "(onnx|model|convert|sim|dataset|image|tool)/' 'core/graph core/neurons core/kernels core/base' 'a lower room includes a higher one'; \
+	deny '# *include "(graph|neurons|sim)/' 'core/kernels core/base' 'kernels and base know no networks'; \
+	exit $$fail
 
 clean: ## remove everything built
 	rm -rf build
