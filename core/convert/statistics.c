@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "sim/reference.h"
+#include "snn/image.h"
 
 enum { MAX_THREADS = 256 };
 
