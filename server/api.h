@@ -1,0 +1,22 @@
+/* The handlers of the route table; router.h says when each is called. */
+#ifndef SERVER_API_H
+#define SERVER_API_H
+
+#include "request.h"
+#include "server.h"
+
+void api_index(server *s, request *r);
+void api_live(server *s, request *r);
+void api_ready(server *s, request *r);
+void api_status(server *s, request *r);
+void api_models(server *s, request *r);
+void api_model(server *s, request *r);
+
+void api_classify_begin(server *s, request *r);
+bool api_classify_start(server *s, request *r);
+void api_classify_answer(server *s, request *r);
+
+/* The model the path names, a new reference; NULL with r->problem set. */
+model_entry *api_find_model(server *s, request *r);
+
+#endif

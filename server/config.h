@@ -1,0 +1,43 @@
+/* The daemon's settings: flags, environment, file, defaults; the first of these that names a setting wins.
+ *
+ * One table in config.c says name, kind, range and help of each setting; flag --max-body, environment
+ * SPIKED_MAX_BODY and file member "max-body" all come from its name. */
+#ifndef SERVER_CONFIG_H
+#define SERVER_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+typedef struct config {
+  char models[4096]; /* the model repository's folder */
+  char host[256];    /* listen address, without brackets */
+  uint16_t port;     /* 0: a free one */
+  uint64_t threads;  /* of the OpenMP team; 0: what the machine allows */
+  uint64_t queue;    /* requests that may wait */
+  uint64_t queue_bytes;
+  uint64_t max_body;
+  uint64_t max_timesteps;
+  uint64_t drain_delay; /* seconds */
+  bool log_json;
+} config;
+
+typedef enum config_action {
+  CONFIG_RUN,
+  CONFIG_CHECK,   /* --check-config: the settings are fine, print them */
+  CONFIG_HELP,    /* --help */
+  CONFIG_VERSION, /* --version */
+  CONFIG_INVALID  /* `error` says why */
+} config_action;
+
+/* Read all sources. `out` is whole for CONFIG_RUN and CONFIG_CHECK only. The environment is read with getenv. */
+config_action config_load(int argc, char **argv, config *out, char *error, size_t n_error);
+
+void config_print(const config *c, FILE *out);
+void config_print_help(FILE *out);
+
+/* Decimal digits only, at most `max`; false otherwise. */
+bool config_parse_unsigned(const char *text, uint64_t max, uint64_t *out);
+
+#endif

@@ -1,0 +1,228 @@
+/* Connections to requests and back. Keeps the invariants that an exchange is touched by its socket thread alone, that
+ * a connection is suspended before anyone who could resume it knows of it, and that server.in_flight counts every
+ * request that reached the first callback. Does not know what the routes do. */
+#include "httpd.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "encoding.h"
+#include "httpd_internal.h"
+#include "listener.h"
+#include "router.h"
+
+enum {
+  CONNECTIONS_SPARE = 1024, /* above the queue's bound: refusing is our 503's business, not accept's */
+  DESCRIPTORS_SPARE = 64,
+  IDLE_SECONDS = 10,
+  CONNECTION_BYTES = 32 * 1024,
+  BODY_SECONDS = 10, /* a body may take this long, and a second more for every BODY_BYTES_PER_SECOND */
+  BODY_BYTES_PER_SECOND = 64 * 1024,
+  SOCKET_THREADS_MAX = 4
+};
+
+struct httpd {
+  struct MHD_Daemon *daemon;
+  server *server;
+};
+
+/* The last worker is done: the connection's thread takes over. */
+static void on_inference_done(inference *inf) {
+  const exchange *x = inf->owner;
+  MHD_resume_connection(x->connection);
+}
+
+static enum MHD_Result send_reply(exchange *x) {
+  request *r = &x->request;
+  if (r->problem.kind != PROBLEM_NONE) reply_problem(r);
+  reply *out = &r->reply;
+  struct MHD_Response *response = MHD_create_response_from_buffer(
+      out->n_body, out->body, out->body ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
+  if (!response) return MHD_NO;
+  out->body = NULL; /* the response owns it now */
+  bool ok = MHD_add_response_header(response, "X-Request-Id", r->id) == MHD_YES;
+  if (out->n_body) ok = ok && MHD_add_response_header(response, "Content-Type", out->content_type) == MHD_YES;
+  for (size_t i = 0; i < out->n_headers; i++)
+    ok = ok && MHD_add_response_header(response, out->headers[i].name, out->headers[i].value) == MHD_YES;
+  if (x->framing_broken || atomic_load(&x->server->state) == SERVER_DRAINING)
+    ok = ok && MHD_add_response_header(response, "Connection", "close") == MHD_YES;
+  enum MHD_Result result = ok ? MHD_queue_response(x->connection, out->status, response) : MHD_NO;
+  MHD_destroy_response(response);
+  return result;
+}
+
+/* The header is complete. */
+static enum MHD_Result begin(httpd *h, struct MHD_Connection *connection, const char *url, const char *method,
+                             const char *version, void **context) {
+  exchange *x = calloc(1, sizeof *x);
+  if (!x) return MHD_NO;
+  *context = x;
+  x->server = h->server;
+  x->connection = connection;
+  atomic_fetch_add(&h->server->in_flight, 1);
+  request *r = &x->request;
+  r->begun_ns = snn_clock_ns();
+  snprintf(r->method, sizeof r->method, "%s", method);
+  httpd_read_headers(x, version, h->server->config.max_body);
+  if (strlen(url) >= sizeof r->path) {
+    problem_set(&r->problem, PROBLEM_NOT_FOUND, "path: longer than any there is");
+  } else {
+    strcpy(r->path, url);
+    if (!percent_decode(r->path)) problem_set(&r->problem, PROBLEM_BAD_REQUEST, "path: malformed percent-encoding");
+  }
+  if (r->problem.kind == PROBLEM_NONE) router_find(r);
+  if (r->problem.kind == PROBLEM_NONE) httpd_read_query(x);
+  if (r->problem.kind == PROBLEM_NONE && r->route->begin) r->route->begin(h->server, r);
+  if (r->problem.kind == PROBLEM_NONE && r->inference) {
+    r->inference->done = on_inference_done;
+    r->inference->owner = x;
+    if (r->inference->kind == BODY_MULTIPART) httpd_multipart_begin(x);
+  }
+  /* A refusal usually waits until the body was read and dropped, so that the client is there to hear it and the
+   * connection lives on. Not when the client has not sent it yet, nor when its end cannot be trusted. */
+  if (r->problem.kind != PROBLEM_NONE && (x->framing_broken || x->expects_continue)) return send_reply(x);
+  return MHD_YES;
+}
+
+static bool body_too_slow(const exchange *x) {
+  uint64_t allowed = BODY_SECONDS + x->received / BODY_BYTES_PER_SECOND;
+  return snn_clock_ns() - x->request.begun_ns > allowed * UINT64_C(1000000000);
+}
+
+/* Some bytes of the body. */
+static enum MHD_Result receive(exchange *x, const char *bytes, size_t n) {
+  request *r = &x->request;
+  uint64_t max_body = x->server->config.max_body;
+  bool over = n > max_body - x->received;
+  x->received += n;
+  if (over || body_too_slow(x)) {
+    r->problem = (problem){0};
+    if (over)
+      problem_set(&r->problem, PROBLEM_TOO_LARGE, "body: at most %llu bytes", (unsigned long long)max_body);
+    else
+      problem_set(&r->problem, PROBLEM_SLOW_BODY, "body: %zu bytes took longer than %d s", x->received, BODY_SECONDS);
+    httpd_answer_and_abandon(x);
+    return MHD_NO;
+  }
+  inference *inf = r->inference;
+  if (r->problem.kind != PROBLEM_NONE || !inf || inf->problem.kind != PROBLEM_NONE) return MHD_YES; /* dropped */
+  if (inf->kind == BODY_MULTIPART)
+    httpd_multipart_feed(x, bytes, n);
+  else
+    inference_append(inf, bytes, n);
+  return MHD_YES;
+}
+
+/* The body is complete, or the workers are done. */
+static enum MHD_Result complete(exchange *x) {
+  request *r = &x->request;
+  if (!x->working) {
+    httpd_multipart_end(x);
+    if (r->inference && r->inference->problem.kind != PROBLEM_NONE && r->problem.kind == PROBLEM_NONE)
+      r->problem = r->inference->problem;
+    if (r->problem.kind == PROBLEM_NONE && r->route->start) {
+      x->working = true;
+      MHD_suspend_connection(x->connection);
+      if (!r->route->start(x->server, r)) MHD_resume_connection(x->connection);
+      return MHD_YES;
+    }
+  }
+  if (r->problem.kind == PROBLEM_NONE) r->route->answer(x->server, r);
+  return send_reply(x);
+}
+
+static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url, const char *method,
+                                  const char *version, const char *bytes, size_t *n_bytes, void **request_context) {
+  exchange *x = *request_context;
+  if (!x) return begin(context, connection, url, method, version, request_context);
+  if (*n_bytes == 0) return complete(x);
+  size_t n = *n_bytes;
+  *n_bytes = 0;
+  return receive(x, bytes, n);
+}
+
+static void write_access_log(const exchange *x) {
+  const request *r = &x->request;
+  const inference *inf = r->inference;
+  double ms = (double)(snn_clock_ns() - r->begun_ns) / 1e6;
+  log_field fields[] = {LOG_TEXT("id", r->id),
+                        LOG_TEXT("method", r->method),
+                        LOG_TEXT("path", r->path),
+                        LOG_INTEGER("status", r->reply.status),
+                        LOG_INTEGER("bytes_in", x->received),
+                        LOG_INTEGER("bytes_out", r->reply.n_body),
+                        LOG_REAL("latency_ms", ms),
+                        LOG_LAST,
+                        LOG_LAST,
+                        LOG_LAST,
+                        LOG_LAST};
+  size_t n = 7;
+  if (*r->model) fields[n++] = (log_field)LOG_TEXT("model", r->model);
+  if (inf) {
+    fields[n++] = (log_field)LOG_INTEGER("timesteps", inf->options.run.timesteps);
+    fields[n++] = (log_field)LOG_INTEGER("images", inf->n_images);
+  }
+  log_event(&x->server->log, LOG_INFO, "request", fields);
+}
+
+static void on_completed(void *context, struct MHD_Connection *connection, void **request_context,
+                         enum MHD_RequestTerminationCode why) {
+  (void)context, (void)connection, (void)why;
+  exchange *x = *request_context;
+  if (!x) return;
+  *request_context = NULL;
+  write_access_log(x);
+  httpd_multipart_free(x);
+  request_clear(&x->request);
+  server *s = x->server;
+  free(x);
+  atomic_fetch_sub(&s->in_flight, 1);
+}
+
+/* Paths and parameters are decoded by our own code, which refuses what libmicrohttpd lets pass (%00, stray %). */
+static size_t keep_escapes(void *context, struct MHD_Connection *connection, char *text) {
+  (void)context, (void)connection;
+  return strlen(text);
+}
+
+httpd *httpd_start(server *s, int listen_fd) {
+  httpd *h = calloc(1, sizeof *h);
+  if (!h) {
+    close(listen_fd);
+    return NULL;
+  }
+  h->server = s;
+  unsigned threads = snn_thread_budget() < SOCKET_THREADS_MAX ? snn_thread_budget() : SOCKET_THREADS_MAX;
+  size_t wanted = s->config.queue + CONNECTIONS_SPARE;
+  size_t allowed = listener_allow_descriptors(wanted + DESCRIPTORS_SPARE) - DESCRIPTORS_SPARE;
+  if (wanted > allowed) wanted = allowed;
+  struct MHD_OptionItem limits[] = {
+      {MHD_OPTION_LISTEN_SOCKET, listen_fd, NULL},
+      {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)wanted, NULL},
+      {MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS, NULL},
+      {MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_BYTES, NULL},
+      {MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL},
+      {MHD_OPTION_THREAD_POOL_SIZE, threads > 1 ? (intptr_t)threads : 0, NULL},
+      {MHD_OPTION_END, 0, NULL},
+  };
+  h->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, h,
+                               MHD_OPTION_ARRAY, limits, MHD_OPTION_NOTIFY_COMPLETED, on_completed, h,
+                               MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, h, MHD_OPTION_END);
+  if (h->daemon) return h;
+  close(listen_fd);
+  free(h);
+  return NULL;
+}
+
+void httpd_quiesce(httpd *h) {
+  MHD_socket fd = MHD_quiesce_daemon(h->daemon);
+  if (fd != MHD_INVALID_SOCKET) close(fd);
+}
+
+void httpd_stop(httpd *h) {
+  if (!h) return;
+  MHD_stop_daemon(h->daemon);
+  free(h);
+}

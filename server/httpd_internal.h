@@ -1,0 +1,41 @@
+/* What httpd.c, httpd_headers.c, httpd_multipart.c and httpd_abort.c share. */
+#ifndef SERVER_HTTPD_INTERNAL_H
+#define SERVER_HTTPD_INTERNAL_H
+
+#include <microhttpd.h>
+
+#include "request.h"
+#include "server.h"
+
+/* A request on its connection. Owned by the connection, from its header to its last answer byte. */
+typedef struct exchange {
+  request request;
+  server *server;
+  struct MHD_Connection *connection;
+  struct MHD_PostProcessor *multipart; /* NULL unless the body is one */
+  bool part_is_options, part_is_image; /* what the running part of it is */
+  bool has_options_part;
+  bool expects_continue; /* the client waits for 100 before it sends the body */
+  bool framing_broken;   /* where this request ends is not certain: answer and close */
+  bool working;          /* workers have, or had, the inference */
+  size_t received;       /* body bytes */
+} exchange;
+
+/* Look at every header field once: fills the request's borrowed headers and id; what cannot be trusted sets the
+ * request's problem and framing_broken. Body limits: a declared length over max_body is refused here. */
+void httpd_read_headers(exchange *x, const char *version, uint64_t max_body);
+
+/* Query parameters, percent-decoded, into the request; a problem when they are malformed or too many. */
+void httpd_read_query(exchange *x);
+
+/* Make the multipart parser; feed it; end it. False, or a problem set, when the body is not what it says. */
+void httpd_multipart_begin(exchange *x);
+void httpd_multipart_feed(exchange *x, const char *bytes, size_t n);
+void httpd_multipart_end(exchange *x);
+void httpd_multipart_free(exchange *x);
+
+/* Answer in the middle of an upload, where libmicrohttpd cannot: the problem's reply straight to the socket. The
+ * connection must then be given up (MHD_NO). */
+void httpd_answer_and_abandon(exchange *x);
+
+#endif

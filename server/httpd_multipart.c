@@ -1,0 +1,59 @@
+/* multipart/form-data, streamed: parts `image` into the body, the part `options` beside it. Keeps the invariant that a
+ * body whose closing boundary never came is refused. Looks at names only, never at file names or part headers. */
+#include <string.h>
+
+#include "httpd_internal.h"
+
+enum { PARSER_BYTES = 16 * 1024 };
+
+/* The first bytes of a part decide where it goes. */
+static bool begin_part(exchange *x, const char *name) {
+  request *r = &x->request;
+  x->part_is_image = name && strcmp(name, "image") == 0;
+  x->part_is_options = name && strcmp(name, "options") == 0;
+  if (x->part_is_image) return inference_begin_image(r->inference);
+  if (!x->part_is_options)
+    return problem_set(&r->problem, PROBLEM_BAD_REQUEST, "%.64s: unknown part; there are: image, options",
+                       name ? name : "(a part without a name)");
+  if (x->has_options_part) return problem_set(&r->problem, PROBLEM_INVALID_OPTION, "options: part given twice");
+  x->has_options_part = true;
+  return true;
+}
+
+static enum MHD_Result on_part(void *context, enum MHD_ValueKind kind, const char *name, const char *file_name,
+                               const char *content_type, const char *transfer_encoding, const char *bytes,
+                               uint64_t offset, size_t n) {
+  exchange *x = context;
+  (void)kind, (void)file_name, (void)content_type, (void)transfer_encoding;
+  inference *inf = x->request.inference;
+  bool ok = (offset > 0 || begin_part(x, name)) &&
+            (x->part_is_options ? inference_append_options(inf, bytes, n) : inference_append(inf, bytes, n));
+  return ok ? MHD_YES : MHD_NO;
+}
+
+static bool malformed(exchange *x) {
+  return problem_set(&x->request.problem, PROBLEM_BAD_REQUEST,
+                     "body: malformed multipart/form-data (boundary missing, or the closing one)");
+}
+
+void httpd_multipart_begin(exchange *x) {
+  x->multipart = MHD_create_post_processor(x->connection, PARSER_BYTES, on_part, x);
+  if (!x->multipart) malformed(x);
+}
+
+void httpd_multipart_feed(exchange *x, const char *bytes, size_t n) {
+  request *r = &x->request;
+  if (!x->multipart || MHD_post_process(x->multipart, bytes, n) == MHD_YES) return;
+  if (r->inference->problem.kind == PROBLEM_NONE && r->problem.kind == PROBLEM_NONE) malformed(x);
+}
+
+void httpd_multipart_end(exchange *x) {
+  struct MHD_PostProcessor *parser = x->multipart;
+  x->multipart = NULL;
+  if (parser && MHD_destroy_post_processor(parser) != MHD_YES) malformed(x);
+}
+
+void httpd_multipart_free(exchange *x) {
+  if (x->multipart) MHD_destroy_post_processor(x->multipart);
+  x->multipart = NULL;
+}

@@ -1,0 +1,140 @@
+/* The memory and the limits of one classification. Keeps the invariant that every byte it owns that a client can make
+ * large is held in the ledger before it is allocated. Does not decode and does not compute. */
+#include "inference.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+inference *inference_create(model_entry *model, const option_limits *limits, ledger *l) {
+  inference *inf = calloc(1, sizeof *inf);
+  if (!inf) return NULL;
+  inf->model = model;
+  inf->limits = *limits;
+  inf->ledger = l;
+  atomic_init(&inf->cancel, false);
+  return inf;
+}
+
+static bool hold(inference *inf, size_t n) {
+  if (!ledger_hold(inf->ledger, n))
+    return problem_set(&inf->problem, PROBLEM_BUSY, "the memory set aside for requests is in use; try again");
+  inf->held_bytes += n;
+  return true;
+}
+
+static bool out_of_memory(inference *inf) {
+  return problem_set(&inf->problem, PROBLEM_BUSY, "out of memory; try again");
+}
+
+void inference_drop_body(inference *inf) {
+  free(inf->body);
+  free(inf->options_text);
+  ledger_release(inf->ledger, inf->body_capacity);
+  inf->held_bytes -= inf->body_capacity;
+  inf->body = NULL;
+  inf->options_text = NULL;
+  inf->n_body = inf->body_capacity = inf->n_options_text = 0;
+}
+
+void inference_leave_queue(inference *inf) {
+  if (inf->has_place) ledger_leave(inf->ledger);
+  inf->has_place = false;
+}
+
+void inference_destroy(inference *inf) {
+  if (!inf) return;
+  inference_drop_body(inf);
+  inference_leave_queue(inf);
+  free(inf->inputs);
+  free(inf->scores);
+  free(inf->reference);
+  free(inf->spikes);
+  free(inf->synaptic_operations);
+  free(inf->macs);
+  for (size_t i = 0; inf->previews && i < inf->n_images; i++) free(inf->previews[i]);
+  free(inf->previews);
+  ledger_release(inf->ledger, inf->held_bytes);
+  registry_release(inf->model);
+  free(inf);
+}
+
+bool inference_append(inference *inf, const void *bytes, size_t n) {
+  if (n > SIZE_MAX / 4 - inf->n_body) return out_of_memory(inf);
+  size_t needed = inf->n_body + n;
+  if (needed > inf->body_capacity) {
+    size_t capacity = inf->body_capacity ? inf->body_capacity : 4096;
+    while (capacity < needed) capacity *= 2;
+    if (!hold(inf, capacity - inf->body_capacity)) return false;
+    uint8_t *larger = realloc(inf->body, capacity);
+    if (!larger) {
+      ledger_release(inf->ledger, capacity - inf->body_capacity);
+      inf->held_bytes -= capacity - inf->body_capacity;
+      return out_of_memory(inf);
+    }
+    inf->body = larger;
+    inf->body_capacity = capacity;
+  }
+  if (n) memcpy(inf->body + inf->n_body, bytes, n);
+  inf->n_body = needed;
+  if (inf->n_images) inf->images[inf->n_images - 1].n += n;
+  return true;
+}
+
+bool inference_begin_image(inference *inf) {
+  if (inf->n_images == IMAGES_MAX)
+    return problem_set(&inf->problem, PROBLEM_TOO_LARGE, "images: at most %d pictures in a request", IMAGES_MAX);
+  inf->images[inf->n_images++] = (span){inf->n_body, 0};
+  return true;
+}
+
+bool inference_append_options(inference *inf, const void *bytes, size_t n) {
+  if (n > OPTIONS_TEXT_MAX - inf->n_options_text)
+    return problem_set(&inf->problem, PROBLEM_TOO_LARGE, "options: at most %d bytes", OPTIONS_TEXT_MAX);
+  char *larger = realloc(inf->options_text, inf->n_options_text + n + 1);
+  if (!larger) return out_of_memory(inf);
+  if (n) memcpy(larger + inf->n_options_text, bytes, n);
+  inf->options_text = larger;
+  inf->n_options_text += n;
+  return true;
+}
+
+/* *out = a * b * c, false on overflow or above a quarter of the address space. */
+static bool multiply(size_t a, size_t b, size_t c, size_t *out) {
+  size_t ab;
+  return !__builtin_mul_overflow(a, b, &ab) && !__builtin_mul_overflow(ab, c, out) && *out < SIZE_MAX / 16;
+}
+
+bool inference_allocate(inference *inf) {
+  const snn_network *net = inf->model->network;
+  size_t n = inf->n_images, n_inputs, n_scores, n_counts;
+  if (n == 0)
+    return problem_set(&inf->problem, PROBLEM_BAD_REQUEST, "images: expected 1 to %d pictures, got none", IMAGES_MAX);
+  if (n * inf->options.run.timesteps > WORK_MAX)
+    return problem_set(&inf->problem, PROBLEM_TOO_LARGE,
+                       "timesteps: %zu pictures times %u steps is over the limit of %d", n, inf->options.run.timesteps,
+                       WORK_MAX);
+  if (!multiply(n, snn_shape_size(snn_network_input(net)), sizeof *inf->inputs, &n_inputs) ||
+      !multiply(n, snn_network_classes(net), sizeof *inf->scores, &n_scores) ||
+      !multiply(n, snn_network_layers(net), sizeof *inf->spikes, &n_counts))
+    return out_of_memory(inf);
+  if (!hold(inf, n_inputs + 2 * n_scores + 3 * n_counts)) return false;
+  inf->inputs = malloc(n_inputs);
+  inf->scores = malloc(n_scores);
+  inf->spikes = malloc(n_counts);
+  inf->synaptic_operations = malloc(n_counts);
+  inf->macs = malloc(n_counts);
+  if (inf->options.reference) inf->reference = malloc(n_scores);
+  if (inf->options.preview) inf->previews = calloc(n, sizeof *inf->previews);
+  bool ok = inf->inputs && inf->scores && inf->spikes && inf->synaptic_operations && inf->macs &&
+            (inf->reference || !inf->options.reference) && (inf->previews || !inf->options.preview);
+  return ok || out_of_memory(inf);
+}
+
+bool inference_expired(inference *inf, uint64_t now_ns) {
+  if (inf->problem.kind != PROBLEM_NONE) return true;
+  if (atomic_load(&inf->cancel))
+    problem_set(&inf->problem, PROBLEM_CANCELLED, "the server is stopping");
+  else if (inf->deadline_ns && now_ns >= inf->deadline_ns)
+    problem_set(&inf->problem, PROBLEM_DEADLINE, "timeout_ms: %u ms have passed", inf->options.timeout_ms);
+  return inf->problem.kind != PROBLEM_NONE;
+}

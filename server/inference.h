@@ -1,0 +1,92 @@
+/* One classification on its way: the body as it came, the pictures as the network wants them, the answer's numbers.
+ *
+ * It has exactly one owner at a time, and so needs no lock: the socket thread (upload), a decode worker, the scheduler,
+ * and the socket thread again (answer). Each hands it on and does not look back. Knows no HTTP and no JSON. */
+#ifndef SERVER_INFERENCE_H
+#define SERVER_INFERENCE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ledger.h"
+#include "options.h"
+#include "problem.h"
+#include "registry.h"
+
+enum {
+  IMAGES_MAX = 64,             /* pictures in a request */
+  PICTURE_SIDE_MAX = 4096,     /* width and height of one */
+  PIXELS_MAX = 16 << 20,       /* pixels of all pictures of a request */
+  WORK_MAX = 16384,            /* pictures times timesteps of a request */
+  OPTIONS_TEXT_MAX = 16 * 1024 /* bytes of the multipart part `options` */
+};
+
+typedef enum body_kind { BODY_UNTYPED, BODY_PNG, BODY_JSON, BODY_MULTIPART } body_kind;
+
+typedef struct span {
+  size_t offset, n; /* in the body */
+} span;
+
+typedef struct inference {
+  struct inference *next; /* in whatever queue it waits */
+  model_entry *model;     /* a reference */
+  options options;
+  option_limits limits;
+
+  body_kind kind;
+  uint8_t *body; /* owned; gone once decoded */
+  size_t n_body, body_capacity;
+  span images[IMAGES_MAX]; /* encoded PNGs inside the body */
+  size_t n_images;
+  char *options_text; /* owned; the multipart part `options`, not terminated; NULL when there was none */
+  size_t n_options_text;
+
+  float *inputs;                                 /* [n_images][C][H][W] */
+  float *scores;                                 /* [n_images][classes] */
+  float *reference;                              /* the same, with options.reference */
+  uint64_t *spikes, *synaptic_operations, *macs; /* [n_images][layers] */
+  char **previews;                               /* [n_images] base64 PNGs, with options.preview */
+
+  struct {
+    uint64_t received, decode_begin, decode_end, run_begin, run_end; /* snn_clock_ns */
+  } at;
+  uint64_t deadline_ns; /* 0: none */
+  atomic_bool cancel;   /* raised by anyone: the answer is not wanted any more */
+  problem problem;      /* the first thing that went wrong */
+
+  ledger *ledger; /* borrowed */
+  size_t held_bytes;
+  bool has_place;
+
+  void (*done)(struct inference *); /* called by the last worker; the callee is the next owner */
+  void *owner;
+} inference;
+
+/* Takes the reference `model` on success. NULL when out of memory. */
+inference *inference_create(model_entry *model, const option_limits *limits, ledger *l);
+void inference_destroy(inference *inf); /* NULL is allowed */
+
+/* Append upload bytes to the body; growth is held in the ledger. False with `problem` set: busy. */
+bool inference_append(inference *inf, const void *bytes, size_t n);
+
+/* The next appended bytes begin a picture; false with `problem` set: too many. */
+bool inference_begin_image(inference *inf);
+
+/* Append to the options part. False with `problem` set. */
+bool inference_append_options(inference *inf, const void *bytes, size_t n);
+
+/* Check pictures and timesteps against the limits and allocate inputs and results. False with `problem` set. */
+bool inference_allocate(inference *inf);
+
+/* Free what the network does not need. */
+void inference_drop_body(inference *inf);
+
+/* Has its deadline passed, or was it cancelled? True with `problem` set. */
+bool inference_expired(inference *inf, uint64_t now_ns);
+
+/* Give back the place in the queue, if it has one. */
+void inference_leave_queue(inference *inf);
+
+#endif

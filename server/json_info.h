@@ -1,0 +1,16 @@
+/* What there is to know about server and models, as JSON text: malloc'ed, NULL when out of memory. */
+#ifndef SERVER_JSON_INFO_H
+#define SERVER_JSON_INFO_H
+
+#include "config.h"
+#include "registry.h"
+
+struct server;
+
+char *json_info_model(const model_entry *entry, const config *c);                /* GET /v1/models/{model} */
+char *json_info_models(model_entry *const *entries, size_t n);                   /* GET /v1/models */
+char *json_info_status(struct server *s, model_entry *const *entries, size_t n); /* GET /v1/status */
+char *json_info_health(const char *state);                                       /* GET /livez, /readyz */
+char *json_info_index(void);                                                     /* GET / */
+
+#endif

@@ -1,0 +1,126 @@
+/* Log lines. Keeps the invariant that a line is one event, at most 4096 bytes (the size a pipe takes atomically), and
+ * holds no byte a client could use to forge another line. Does not buffer, rotate or filter: that is the job of
+ * whatever reads stderr. */
+#include "log.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { LINE_BYTES = 4096 };
+
+static const char *const levels[] = {[LOG_INFO] = "info", [LOG_WARNING] = "warning", [LOG_ERROR] = "error"};
+
+/* A cursor over a fixed array: once something does not fit, nothing is written any more. */
+typedef struct cursor {
+  char *text;
+  size_t n, capacity;
+  bool full;
+} cursor;
+
+static void put(cursor *c, const char *s, size_t n) {
+  if (c->full || n > c->capacity - c->n) {
+    c->full = true;
+    return;
+  }
+  memcpy(c->text + c->n, s, n);
+  c->n += n;
+}
+
+static void put_text(cursor *c, const char *s) {
+  put(c, s, strlen(s));
+}
+
+static void put_escaped(cursor *c, const char *s, bool json) {
+  for (; *s; s++) {
+    unsigned char b = (unsigned char)*s;
+    char escaped[8];
+    if (b == '"' || b == '\\') {
+      char pair[2] = {'\\', (char)b};
+      put(c, pair, 2);
+    } else if (b >= 0x20 && b < 0x7f) {
+      put(c, s, 1);
+    } else {
+      snprintf(escaped, sizeof escaped, json ? "\\u00%02x" : "\\x%02x", b);
+      put_text(c, escaped);
+    }
+  }
+}
+
+/* Text values are bare where that cannot be misread, quoted otherwise. */
+static bool needs_quotes(const char *s) {
+  if (!*s) return true;
+  for (; *s; s++)
+    if ((unsigned char)*s <= 0x20 || (unsigned char)*s >= 0x7f || *s == '"' || *s == '\\' || *s == '=') return true;
+  return false;
+}
+
+static void put_value(cursor *c, const log_field *f, bool json) {
+  char number[40];
+  const char *text = f->text ? f->text : "";
+  switch (f->kind) {
+    case LOG_IS_INTEGER:
+      snprintf(number, sizeof number, "%lld", f->integer);
+      put_text(c, number);
+      return;
+    case LOG_IS_REAL:
+      snprintf(number, sizeof number, "%.3f", f->real);
+      put_text(c, number);
+      return;
+    case LOG_IS_TEXT:
+      if (json || needs_quotes(text)) {
+        put_text(c, "\"");
+        put_escaped(c, text, json);
+        put_text(c, "\"");
+      } else {
+        put_text(c, text);
+      }
+      return;
+  }
+}
+
+size_t log_format(char *line, size_t n_line, bool json, const char *time, log_level level, const char *event,
+                  const log_field *fields) {
+  cursor c = {.text = line, .capacity = n_line - 2}; /* room for the closing brace and the newline */
+  if (json) {
+    char head[160];
+    snprintf(head, sizeof head, "{\"time\":\"%s\",\"level\":\"%s\",\"event\":\"%s\"", time, levels[level], event);
+    put_text(&c, head);
+  } else {
+    put_text(&c, time);
+    put_text(&c, " ");
+    put_text(&c, levels[level]);
+    put_text(&c, " ");
+    put_text(&c, event);
+  }
+  for (; fields && fields->key; fields++) {
+    size_t before = c.n;
+    put_text(&c, json ? ",\"" : " ");
+    put_text(&c, fields->key);
+    put_text(&c, json ? "\":" : "=");
+    put_value(&c, fields, json);
+    if (c.full) {
+      c.n = before;
+      break;
+    }
+  }
+  if (json) line[c.n++] = '}';
+  line[c.n++] = '\n';
+  return c.n;
+}
+
+void log_event(const logger *out, log_level level, const char *event, const log_field *fields) {
+  char stamp[40], line[LINE_BYTES];
+  struct timespec now;
+  struct tm utc;
+  clock_gettime(CLOCK_REALTIME, &now);
+  gmtime_r(&now.tv_sec, &utc);
+  size_t n = strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &utc);
+  snprintf(stamp + n, sizeof stamp - n, ".%03dZ", (int)(now.tv_nsec / 1000000));
+  n = log_format(line, sizeof line, out->json, stamp, level, event, fields);
+  /* A log that cannot be written must not stop the service: the result is deliberately not acted upon. */
+  ssize_t written = write(out->fd, line, n);
+  (void)written;
+}

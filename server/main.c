@@ -1,0 +1,114 @@
+/* spiked: the program. Settings, then listener, models and HTTP, then signals until it is time to stop.
+ *
+ * Exit codes: 0 stopped by a signal, 1 could not start, 2 wrong usage. Knows the order of starting and stopping and
+ * nothing else. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "httpd.h"
+#include "listener.h"
+
+enum { EXIT_USAGE = 2, POLL_MS = 10, QUIET_POLLS = 3 };
+
+/* libgomp reads OMP_WAIT_POLICY before main: spinning teams would eat the socket threads' cores between requests, so
+ * when the user has not chosen, start over once with the variable set. Without /proc things go on, only slower. */
+static void ensure_passive_waiting(char **argv) {
+  if (getenv("OMP_WAIT_POLICY") || setenv("OMP_WAIT_POLICY", "passive", 0) != 0) return;
+  execv("/proc/self/exe", argv);
+}
+
+/* One of the signals within ms milliseconds, 0 otherwise; ms < 0: wait for ever. */
+static int wait_signal(const sigset_t *signals, long ms) {
+  struct timespec limit = {ms / 1000, ms % 1000 * 1000000};
+  int got;
+  do got = ms < 0 ? sigwaitinfo(signals, NULL) : sigtimedwait(signals, NULL, &limit);
+  while (got < 0 && errno == EINTR && ms < 0);
+  return got > 0 ? got : 0;
+}
+
+/* Ready turns 503 at once; serve on for the delay; no new connections; let everything in flight finish. A second signal
+ * cuts the delay short, and after it cancels what still runs. */
+static void drain(server *s, httpd *h, uint64_t delay_s, const sigset_t *signals) {
+  atomic_store(&s->state, SERVER_DRAINING);
+  log_event(
+      &s->log, LOG_INFO, "draining",
+      (log_field[]){LOG_INTEGER("delay_s", delay_s), LOG_INTEGER("in_flight", atomic_load(&s->in_flight)), LOG_LAST});
+  wait_signal(signals, (long)delay_s * 1000);
+  httpd_quiesce(h);
+  /* Several quiet looks in a row: a request may lie in a socket's buffer, not yet seen by anyone. */
+  for (int quiet = 0; quiet < QUIET_POLLS;) {
+    if (wait_signal(signals, POLL_MS)) scheduler_abort(s->scheduler);
+    quiet = atomic_load(&s->in_flight) == 0 ? quiet + 1 : 0;
+  }
+}
+
+static int serve(const config *c) {
+  server s;
+  httpd *h = NULL;
+  char name[LISTENER_NAME_MAX], error[512];
+  int exit_code = 1;
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  /* Blocked before the first thread starts, so that they reach only this one. */
+  pthread_sigmask(SIG_BLOCK, &signals, NULL);
+  signal(SIGPIPE, SIG_IGN);
+  int fd = listener_open(c->host, c->port, name, error, sizeof error);
+  if (fd < 0) {
+    fprintf(stderr, "spiked: cannot listen on %s\n", error);
+    return 1;
+  }
+  if (!server_init(&s, c)) {
+    close(fd);
+    return 1;
+  }
+  h = httpd_start(&s, fd);
+  if (!h) {
+    log_event(&s.log, LOG_ERROR, "start-failed", (log_field[]){LOG_TEXT("reason", "HTTP did not start"), LOG_LAST});
+    goto cleanup;
+  }
+  log_event(&s.log, LOG_INFO, "listening", (log_field[]){LOG_TEXT("address", name), LOG_LAST});
+  size_t n_models = server_load_models(&s);
+  if (n_models > 0) {
+    atomic_store(&s.state, SERVER_READY);
+    log_event(
+        &s.log, LOG_INFO, "ready",
+        (log_field[]){LOG_TEXT("version", SPIKED_VERSION), LOG_INTEGER("models", n_models),
+                      LOG_INTEGER("threads", scheduler_threads(s.scheduler)), LOG_TEXT("kernels", snn_kernels_name()),
+                      LOG_REAL("start_ms", (double)(snn_clock_ns() - s.started_ns) / 1e6), LOG_LAST});
+    wait_signal(&signals, -1);
+    exit_code = 0;
+  } else {
+    log_event(&s.log, LOG_ERROR, "start-failed",
+              (log_field[]){LOG_TEXT("reason", "no model could be loaded"), LOG_LAST});
+  }
+  drain(&s, h, exit_code == 0 ? c->drain_delay : 0, &signals);
+  httpd_stop(h);
+  if (exit_code == 0) log_event(&s.log, LOG_INFO, "stopped", NULL);
+
+cleanup:
+  server_destroy(&s);
+  return exit_code;
+}
+
+int main(int argc, char **argv) {
+  config c;
+  char error[512];
+  switch (config_load(argc, argv, &c, error, sizeof error)) {
+    case CONFIG_INVALID: fprintf(stderr, "spiked: %s\n", error); return EXIT_USAGE;
+    case CONFIG_HELP: config_print_help(stdout); return 0;
+    case CONFIG_VERSION: printf("spiked %s\n", SPIKED_VERSION); return 0;
+    case CONFIG_CHECK: config_print(&c, stdout); return 0;
+    case CONFIG_RUN: break;
+  }
+  ensure_passive_waiting(argv);
+  prctl(PR_SET_NAME, "spiked");
+  return serve(&c);
+}

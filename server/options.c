@@ -1,0 +1,215 @@
+/* The option table. Keeps the invariant that a struct options only ever holds values that exist and are in range, and
+ * that a refusal names the option, what was expected and what came. Does not know where a value came from. */
+#include "options.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "config.h"
+
+typedef enum option_type { TYPE_UNSIGNED, TYPE_CHOICE, TYPE_BOOLEAN } option_type;
+
+typedef struct option {
+  const char *name, *alias;
+  option_type type;
+  uint32_t min, max;         /* TYPE_UNSIGNED */
+  option_name_fn value_name; /* TYPE_CHOICE: name of value i, NULL past the last */
+  void (*set)(options *o, uint32_t v);
+} option;
+
+enum { TOP_K_DEFAULT = 5, TOP_K_MAX = 100, TIMEOUT_MAX_MS = 3600 * 1000 };
+
+static const char *neuron_name(unsigned i) {
+  return snn_neuron_name((snn_neuron)i);
+}
+static const char *init_name(unsigned i) {
+  return snn_init_name((snn_init)i);
+}
+static const char *encoding_name(unsigned i) {
+  return snn_encoding_name((snn_encoding)i);
+}
+static const char *readout_name(unsigned i) {
+  return snn_readout_name((snn_readout)i);
+}
+static const char *precision_name(unsigned i) {
+  return snn_precision_name((snn_precision)i);
+}
+static const char *trace_name(unsigned i) {
+  return i == 0 ? "none" : i == 1 ? "layers" : NULL;
+}
+
+const char *option_trace_name(bool layers) {
+  return trace_name(layers);
+}
+
+static void set_timesteps(options *o, uint32_t v) {
+  o->run.timesteps = v;
+}
+static void set_neuron(options *o, uint32_t v) {
+  o->run.neuron = (snn_neuron)v;
+}
+static void set_init(options *o, uint32_t v) {
+  o->run.init = (snn_init)v;
+}
+static void set_encoding(options *o, uint32_t v) {
+  o->run.encoding = (snn_encoding)v;
+}
+static void set_readout(options *o, uint32_t v) {
+  o->run.readout = (snn_readout)v;
+}
+static void set_precision(options *o, uint32_t v) {
+  o->run.precision = (snn_precision)v;
+}
+static void set_shift(options *o, uint32_t v) {
+  o->shift = v;
+}
+static void set_top_k(options *o, uint32_t v) {
+  o->top_k = v;
+}
+static void set_trace(options *o, uint32_t v) {
+  o->trace_layers = v == 1;
+}
+static void set_reference(options *o, uint32_t v) {
+  o->reference = v == 1;
+}
+static void set_timeout(options *o, uint32_t v) {
+  o->timeout_ms = v;
+}
+static void set_preview(options *o, uint32_t v) {
+  o->preview = v == 1;
+}
+
+/* The server's own limit narrows the range of timesteps further. */
+static const option table[] = {
+    {"timesteps", "T", TYPE_UNSIGNED, 1, SNN_MAX_TIMESTEPS, NULL, set_timesteps},
+    {"neuron", NULL, TYPE_CHOICE, 0, 0, neuron_name, set_neuron},
+    {"init", NULL, TYPE_CHOICE, 0, 0, init_name, set_init},
+    {"encoding", NULL, TYPE_CHOICE, 0, 0, encoding_name, set_encoding},
+    {"readout", NULL, TYPE_CHOICE, 0, 0, readout_name, set_readout},
+    {"precision", NULL, TYPE_CHOICE, 0, 0, precision_name, set_precision},
+    {"shift", NULL, TYPE_UNSIGNED, 0, 0, NULL, set_shift},
+    {"top_k", NULL, TYPE_UNSIGNED, 1, TOP_K_MAX, NULL, set_top_k},
+    {"trace", NULL, TYPE_CHOICE, 0, 0, trace_name, set_trace},
+    {"reference", NULL, TYPE_BOOLEAN, 0, 0, NULL, set_reference},
+    {"preview", NULL, TYPE_BOOLEAN, 0, 0, NULL, set_preview},
+    {"timeout_ms", NULL, TYPE_UNSIGNED, 1, TIMEOUT_MAX_MS, NULL, set_timeout},
+};
+
+enum { N_OPTIONS = sizeof table / sizeof *table };
+
+const option_choice option_choices[] = {{"neuron", neuron_name},
+                                        {"init", init_name},
+                                        {"encoding", encoding_name},
+                                        {"readout", readout_name},
+                                        {"precision", precision_name}};
+const size_t n_option_choices = sizeof option_choices / sizeof *option_choices;
+
+void options_init(options *o, const snn_network *net, const option_limits *limits) {
+  *o = (options){.run = snn_run_defaults(net), .top_k = TOP_K_DEFAULT};
+  if (o->run.timesteps > limits->max_timesteps) o->run.timesteps = limits->max_timesteps;
+}
+
+/* Comma-separated names into text, cut where it ends. */
+static void append_name(char *text, size_t n_text, const char *name) {
+  size_t n = strlen(text);
+  snprintf(text + n, n_text - n, "%s%s", n ? ", " : "", name);
+}
+
+/* What came, as the user would recognise it. */
+static void describe(const option_value *value, char *text, size_t n_text) {
+  switch (value->kind) {
+    case OPTION_TEXT:
+    case OPTION_STRING: snprintf(text, n_text, *value->text ? "'%.48s'" : "an empty text", value->text); break;
+    case OPTION_INTEGER: snprintf(text, n_text, "%lld", value->integer); break;
+    case OPTION_BOOLEAN: snprintf(text, n_text, value->integer ? "true" : "false"); break;
+    case OPTION_OTHER: snprintf(text, n_text, "%s", value->text); break;
+  }
+}
+
+static bool take_unsigned(uint32_t min, uint32_t max, const option_value *value, uint32_t *out) {
+  uint64_t v = 0;
+  if (value->kind == OPTION_TEXT) {
+    if (!config_parse_unsigned(value->text, max, &v)) return false;
+  } else {
+    if (value->kind != OPTION_INTEGER || value->integer < 0) return false;
+    v = (uint64_t)value->integer;
+  }
+  if (v < min || v > max) return false;
+  *out = (uint32_t)v;
+  return true;
+}
+
+static bool take_choice(option_name_fn name, const option_value *value, uint32_t *out) {
+  if (value->kind != OPTION_TEXT && value->kind != OPTION_STRING) return false;
+  for (unsigned i = 0; name(i); i++)
+    if (strcmp(name(i), value->text) == 0) {
+      *out = i;
+      return true;
+    }
+  return false;
+}
+
+static bool take_boolean(const option_value *value, uint32_t *out) {
+  if (value->kind == OPTION_BOOLEAN) {
+    *out = value->integer != 0;
+    return true;
+  }
+  if (value->kind != OPTION_TEXT) return false;
+  bool yes = strcmp(value->text, "true") == 0 || strcmp(value->text, "1") == 0;
+  bool no = strcmp(value->text, "false") == 0 || strcmp(value->text, "0") == 0;
+  *out = yes;
+  return yes || no;
+}
+
+static bool refuse(const option *opt, uint32_t max, const option_value *value, problem *p) {
+  char got[80], names[256] = "";
+  describe(value, got, sizeof got);
+  switch (opt->type) {
+    case TYPE_UNSIGNED:
+      if (opt->min == max)
+        return problem_set(p, PROBLEM_INVALID_OPTION, "%s: expected %u, the only value there is so far, got %s",
+                           opt->name, max, got);
+      return problem_set(p, PROBLEM_INVALID_OPTION, "%s: expected an integer from %u to %u, got %s", opt->name,
+                         opt->min, max, got);
+    case TYPE_CHOICE:
+      for (unsigned i = 0; opt->value_name(i); i++) append_name(names, sizeof names, opt->value_name(i));
+      return problem_set(p, PROBLEM_INVALID_OPTION, "%s: expected one of: %s; got %s", opt->name, names, got);
+    case TYPE_BOOLEAN:
+      return problem_set(p, PROBLEM_INVALID_OPTION, "%s: expected true or false, got %s", opt->name, got);
+  }
+  return false;
+}
+
+static int find_option(const char *name) {
+  for (int i = 0; i < N_OPTIONS; i++)
+    if (strcmp(table[i].name, name) == 0 || (table[i].alias && strcmp(table[i].alias, name) == 0)) return i;
+  return -1;
+}
+
+bool options_set(options *o, const option_limits *limits, const char *name, const option_value *value, problem *p) {
+  int i = find_option(name);
+  if (i < 0) {
+    char names[256] = "";
+    for (int k = 0; k < N_OPTIONS; k++) append_name(names, sizeof names, table[k].name);
+    return problem_set(p, PROBLEM_INVALID_OPTION, "%.64s: unknown option; there are: %s", *name ? name : "(empty name)",
+                       names);
+  }
+  const option *opt = &table[i];
+  if (o->given >> i & 1)
+    return problem_set(p, PROBLEM_INVALID_OPTION, "%s: given twice (query, options part and aliases together count)",
+                       opt->name);
+  uint32_t v = 0, max = opt->set == set_timesteps ? limits->max_timesteps : opt->max;
+  bool ok = opt->type == TYPE_UNSIGNED ? take_unsigned(opt->min, max, value, &v)
+            : opt->type == TYPE_CHOICE ? take_choice(opt->value_name, value, &v)
+                                       : take_boolean(value, &v);
+  if (!ok) return refuse(opt, max, value, p);
+  opt->set(o, v);
+  o->given |= 1u << i;
+  return true;
+}
+
+bool options_run_equal(const options *a, const options *b) {
+  const snn_run_options *x = &a->run, *y = &b->run;
+  return x->timesteps == y->timesteps && x->neuron == y->neuron && x->init == y->init && x->encoding == y->encoding &&
+         x->readout == y->readout && x->precision == y->precision && a->shift == b->shift;
+}

@@ -1,0 +1,63 @@
+/* The options of classify: one table, used for query strings, multipart parts and JSON members alike.
+ *
+ * A struct options starts from a model's defaults (options_init) and takes values one at a time (options_set); each
+ * name, aliases included, is taken once. */
+#ifndef SERVER_OPTIONS_H
+#define SERVER_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "problem.h"
+#include "snn/session.h"
+
+/* What an option may ask for at most on this server. */
+typedef struct option_limits {
+  uint32_t max_timesteps;
+} option_limits;
+
+typedef struct options {
+  snn_run_options run; /* cancel, deadline and checkpoints unset */
+  uint32_t shift;
+  uint32_t top_k;
+  uint32_t timeout_ms; /* 0: none */
+  bool trace_layers, reference, preview;
+  uint32_t given; /* bit i: option i of the table was set */
+} options;
+
+/* A value as its source typed it. Query strings know only text; JSON knows more. */
+typedef struct option_value {
+  enum {
+    OPTION_TEXT,    /* untyped text: parsed as the option's own type */
+    OPTION_STRING,  /* a JSON string */
+    OPTION_INTEGER, /* a JSON integer */
+    OPTION_BOOLEAN,
+    OPTION_OTHER /* anything else; `text` says what in a word: "an array" */
+  } kind;
+  const char *text;
+  long long integer; /* booleans: 0 or 1 */
+} option_value;
+
+void options_init(options *o, const snn_network *net, const option_limits *limits);
+
+/* Set one option. False with `problem` set: unknown, given twice, wrong type or out of range. */
+bool options_set(options *o, const option_limits *limits, const char *name, const option_value *value, problem *p);
+
+/* May these two run in one batch? True when every option that the simulation sees is equal. */
+bool options_run_equal(const options *a, const options *b);
+
+/* Names of a choice for listings: "neuron", "init", "encoding", "readout", "precision"; option i of them, NULL past the
+ * last. */
+typedef const char *(*option_name_fn)(unsigned i);
+typedef struct option_choice {
+  const char *name;
+  option_name_fn value_name;
+} option_choice;
+extern const option_choice option_choices[];
+extern const size_t n_option_choices;
+
+/* The names of trace. */
+const char *option_trace_name(bool layers);
+
+#endif

@@ -1,0 +1,67 @@
+/* Identity, memory and reply of one request. Keeps the invariant that every request leaves with a status. */
+#include "request.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "json_out.h"
+
+static bool id_acceptable(const char *id) {
+  size_t n = strnlen(id, REQUEST_ID_MAX + 1);
+  if (n == 0 || n > REQUEST_ID_MAX) return false;
+  for (; *id; id++)
+    if (*id <= 0x20 || *id > 0x7e) return false;
+  return true;
+}
+
+void request_identify(request *r, const char *offered) {
+  uint64_t random[2];
+  if (offered && id_acceptable(offered)) {
+    strcpy(r->id, offered);
+    return;
+  }
+  if (getrandom(random, sizeof random, GRND_NONBLOCK) != sizeof random) {
+    random[0] = r->begun_ns;
+    random[1] = (uint64_t)(uintptr_t)r;
+  }
+  snprintf(r->id, sizeof r->id, "%016llx%016llx", (unsigned long long)random[0], (unsigned long long)random[1]);
+}
+
+void request_clear(request *r) {
+  for (size_t i = 0; i < r->n_parameters; i++) {
+    free(r->parameters[i].name);
+    free(r->parameters[i].value);
+  }
+  r->n_parameters = 0;
+  inference_destroy(r->inference);
+  r->inference = NULL;
+  free(r->reply.body);
+  r->reply.body = NULL;
+}
+
+void reply_json(request *r, unsigned status, char *body) {
+  r->reply.status = body ? status : 500;
+  r->reply.content_type = "application/json";
+  r->reply.body = body;
+  r->reply.n_body = body ? strlen(body) : 0;
+}
+
+void reply_problem(request *r) {
+  const problem_info *info = problem_describe(r->problem.kind);
+  reply_json(r, info->http_status, json_out_problem(&r->problem, r->id));
+  r->reply.content_type = "application/problem+json";
+  if (info->retry) reply_add_header(r, "Retry-After", "1");
+}
+
+void reply_add_header(request *r, const char *name, const char *format, ...) {
+  if (r->reply.n_headers == REPLY_HEADERS_MAX) return;
+  reply_header *h = &r->reply.headers[r->reply.n_headers++];
+  h->name = name;
+  va_list args;
+  va_start(args, format);
+  vsnprintf(h->value, sizeof h->value, format, args);
+  va_end(args);
+}

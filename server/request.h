@@ -1,0 +1,65 @@
+/* One HTTP request and its reply, free of any HTTP library's types: what httpd fills in and handlers work with. */
+#ifndef SERVER_REQUEST_H
+#define SERVER_REQUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "inference.h"
+#include "problem.h"
+
+enum { REQUEST_ID_MAX = 128, PARAMETERS_MAX = 32, PATH_MAX_BYTES = 1024, REPLY_HEADERS_MAX = 6 };
+
+struct route;
+
+typedef struct reply_header {
+  const char *name; /* static */
+  char value[160];
+} reply_header;
+
+typedef struct reply {
+  unsigned status;          /* 0: there is no reply yet */
+  const char *content_type; /* static */
+  char *body;               /* owned; NULL: empty */
+  size_t n_body;
+  reply_header headers[REPLY_HEADERS_MAX];
+  size_t n_headers;
+  bool close; /* the connection cannot be used any more */
+} reply;
+
+/* A query parameter, decoded; owned. */
+typedef struct parameter {
+  char *name, *value;
+} parameter;
+
+typedef struct request {
+  char id[REQUEST_ID_MAX + 1];
+  char method[16];
+  char path[PATH_MAX_BYTES];      /* decoded, without the query */
+  char model[MODEL_NAME_MAX + 1]; /* {model} of the path; "" when the route has none or it is not a valid name */
+  parameter parameters[PARAMETERS_MAX];
+  size_t n_parameters;
+  const char *content_type, *content_encoding, *if_none_match; /* borrowed from the connection; NULL when absent */
+  const struct route *route;                                   /* NULL: none was found */
+  uint64_t begun_ns;                                           /* when its header was complete */
+  inference *inference; /* owned, except while workers have it; NULL for most routes */
+  problem problem;
+  reply reply;
+} request;
+
+/* Give the request an id: `offered` when it is 1 to 128 visible ASCII characters, else a random one. */
+void request_identify(request *r, const char *offered);
+
+/* Free what it owns, not the struct. */
+void request_clear(request *r);
+
+/* Set the reply; takes body, which must be malloc'ed text. A NULL body (out of memory) becomes a bare 500. */
+void reply_json(request *r, unsigned status, char *body);
+
+/* Turn r->problem into the reply, with Retry-After where that makes sense. */
+void reply_problem(request *r);
+
+void reply_add_header(request *r, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+#endif

@@ -1,0 +1,304 @@
+/* The one compute thread. Keeps the invariants that sessions are touched by this thread alone, and that a request's
+ * own deadline never costs its neighbours more than one repeated run. Does not touch sockets and builds no text. */
+#include "scheduler.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "queue.h"
+
+/* An array that grows to the largest size seen and stays. */
+typedef struct block {
+  void *bytes;
+  size_t n;
+} block;
+
+/* The arrays of a run of several requests. */
+typedef struct scratch {
+  block inputs, scores, spikes, synaptic_operations, macs;
+} scratch;
+
+/* A call of scheduler_prepare on its way. */
+typedef struct preparation {
+  model_entry *entry;
+  snn_error *err;
+  snn_status status;
+  bool finished;
+} preparation;
+
+struct scheduler {
+  pthread_mutex_t lock;
+  pthread_cond_t work, prepared;
+  queue waiting;
+  preparation *preparation; /* borrowed from the caller that waits */
+  bool stopping;
+  atomic_bool abort;
+  inference *alone; /* running by itself now, NULL: none; its flag is the one to raise */
+  uint32_t threads;
+  scratch scratch; /* this thread's alone */
+  pthread_t thread;
+};
+
+static bool grow(block *b, size_t need) {
+  if (need <= b->n) return true;
+  void *larger = malloc(need);
+  if (!larger) return false;
+  free(b->bytes);
+  *b = (block){larger, need};
+  return true;
+}
+
+/* Raise the flag of a request that is about to run when everything is being cancelled, or note it as the one to raise
+ * later. */
+static void begin_alone(scheduler *s, inference *inf) {
+  pthread_mutex_lock(&s->lock);
+  if (atomic_load(&s->abort)) atomic_store(&inf->cancel, true);
+  s->alone = inf;
+  pthread_mutex_unlock(&s->lock);
+}
+
+static void end_alone(scheduler *s) {
+  pthread_mutex_lock(&s->lock);
+  s->alone = NULL;
+  pthread_mutex_unlock(&s->lock);
+}
+
+/* One request by itself, straight into its own arrays. */
+static snn_status run_alone(inference *inf, snn_error *err) {
+  snn_run_options run = inf->options.run;
+  run.cancel = &inf->cancel;
+  run.deadline_ns = inf->deadline_ns;
+  snn_run_stats stats = {inf->spikes, inf->synaptic_operations, inf->macs};
+  return snn_session_run(inf->model->session, inf->inputs, inf->n_images, &run, inf->scores, &stats, err);
+}
+
+/* Several at once: gather, run, scatter. The earliest deadline is the run's. */
+static snn_status run_together(scheduler *s, inference *first, snn_error *err) {
+  scratch *x = &s->scratch;
+  const snn_network *net = first->model->network;
+  size_t image = snn_shape_size(snn_network_input(net)) * sizeof(float), n = 0;
+  size_t score = snn_network_classes(net) * sizeof(float);
+  size_t count = snn_network_layers(net) * sizeof(uint64_t);
+  snn_run_options run = first->options.run;
+  run.cancel = &s->abort;
+  for (inference *inf = first; inf; inf = inf->next) {
+    n += inf->n_images;
+    if (inf->deadline_ns && (!run.deadline_ns || inf->deadline_ns < run.deadline_ns))
+      run.deadline_ns = inf->deadline_ns;
+  }
+  /* Every factor was multiplied with checks for a request of IMAGES_MAX pictures, the most a batch has. */
+  if (!grow(&x->inputs, n * image) || !grow(&x->scores, n * score) || !grow(&x->spikes, n * count) ||
+      !grow(&x->synaptic_operations, n * count) || !grow(&x->macs, n * count))
+    return SNN_ERR_NO_MEMORY;
+  char *to = x->inputs.bytes;
+  for (inference *inf = first; inf; inf = inf->next) {
+    memcpy(to, inf->inputs, inf->n_images * image);
+    to += inf->n_images * image;
+  }
+  snn_run_stats stats = {x->spikes.bytes, x->synaptic_operations.bytes, x->macs.bytes};
+  snn_status status = snn_session_run(first->model->session, x->inputs.bytes, n, &run, x->scores.bytes, &stats, err);
+  if (status != SNN_OK) return status;
+  size_t at = 0;
+  for (inference *inf = first; inf; inf = inf->next) {
+    memcpy(inf->scores, (char *)x->scores.bytes + at * score, inf->n_images * score);
+    memcpy(inf->spikes, (char *)x->spikes.bytes + at * count, inf->n_images * count);
+    memcpy(inf->synaptic_operations, (char *)x->synaptic_operations.bytes + at * count, inf->n_images * count);
+    memcpy(inf->macs, (char *)x->macs.bytes + at * count, inf->n_images * count);
+    at += inf->n_images;
+  }
+  return SNN_OK;
+}
+
+/* The float network beside it, for a request that asked. Its time is not part of `simulate`. */
+static void run_reference(inference *inf) {
+  snn_error err = {0};
+  if (inf->problem.kind == PROBLEM_NONE && inf->options.reference &&
+      snn_session_reference(inf->model->session, inf->inputs, inf->n_images, inf->reference, &err) != SNN_OK)
+    problem_from_snn(&inf->problem, &err, NULL);
+}
+
+static void run_and_finish_alone(scheduler *s, inference *inf) {
+  snn_error err = {0};
+  begin_alone(s, inf);
+  if (!inference_expired(inf, snn_clock_ns())) {
+    inf->at.run_begin = snn_clock_ns();
+    snn_status status = run_alone(inf, &err);
+    inf->at.run_end = snn_clock_ns();
+    if (status != SNN_OK && !inference_expired(inf, inf->at.run_end)) {
+      err.status = status;
+      problem_from_snn(&inf->problem, &err, NULL);
+    }
+    run_reference(inf);
+  }
+  end_alone(s);
+  inf->done(inf);
+}
+
+static void run_batch(scheduler *s, inference *first) {
+  snn_error err = {0};
+  if (!first->next) {
+    run_and_finish_alone(s, first);
+    return;
+  }
+  uint64_t begin = snn_clock_ns();
+  snn_status status = run_together(s, first, &err);
+  uint64_t end = snn_clock_ns();
+  for (inference *inf = first, *next; inf; inf = next) {
+    next = inf->next;
+    inf->next = NULL;
+    if (status != SNN_OK) { /* one of them ended it for all: each of the others gets a run of its own */
+      run_and_finish_alone(s, inf);
+      continue;
+    }
+    inf->at.run_begin = begin;
+    inf->at.run_end = end;
+    run_reference(inf);
+    inf->done(inf);
+  }
+}
+
+/* The batch being put together. */
+typedef struct batch {
+  const inference *first;
+  size_t n_images;
+} batch;
+
+static bool joins(void *context, const inference *inf) {
+  batch *b = context;
+  size_t n = b->n_images + inf->n_images;
+  if (inf->model != b->first->model || !options_run_equal(&inf->options, &b->first->options) || n > BATCH_IMAGES_MAX ||
+      n * inf->options.run.timesteps > BATCH_WORK_MAX)
+    return false;
+  b->n_images = n;
+  return true;
+}
+
+/* The oldest request and those that may share its run, as a list. Called with the lock held. */
+static inference *take_batch(scheduler *s) {
+  inference *first = queue_pop(&s->waiting);
+  batch b = {.first = first, .n_images = first->n_images};
+  first->next = queue_take(&s->waiting, joins, &b);
+  return first;
+}
+
+/* Answer those whose time is over; the rest, in order. */
+static inference *drop_expired(scheduler *s, inference *list) {
+  queue alive = {0};
+  uint64_t now = snn_clock_ns();
+  for (inference *inf = list, *next; inf; inf = next) {
+    next = inf->next;
+    inference_leave_queue(inf);
+    if (atomic_load(&s->abort)) atomic_store(&inf->cancel, true);
+    if (inference_expired(inf, now))
+      inf->done(inf);
+    else
+      queue_push(&alive, inf);
+  }
+  return alive.head;
+}
+
+/* A session and one short run for a new entry. */
+static snn_status prepare(scheduler *s, model_entry *entry, snn_error *err) {
+  const snn_network *net = entry->network;
+  snn_session_options team = {.threads = s->threads};
+  snn_run_options run = snn_run_defaults(net);
+  run.timesteps = 1;
+  float *input = NULL, *scores = NULL;
+  snn_status status = snn_session_create(net, &team, &entry->session, err);
+  if (status != SNN_OK) return status;
+  input = calloc(snn_shape_size(snn_network_input(net)), sizeof *input);
+  scores = calloc(snn_network_classes(net), sizeof *scores);
+  status = input && scores ? snn_session_run(entry->session, input, 1, &run, scores, NULL, err) : SNN_ERR_NO_MEMORY;
+  free(scores);
+  free(input);
+  return status;
+}
+
+static void *work(void *context) {
+  scheduler *s = context;
+  pthread_mutex_lock(&s->lock);
+  for (;;) {
+    if (s->preparation) {
+      preparation *p = s->preparation;
+      pthread_mutex_unlock(&s->lock);
+      p->status = prepare(s, p->entry, p->err);
+      pthread_mutex_lock(&s->lock);
+      p->finished = true;
+      s->preparation = NULL;
+      pthread_cond_broadcast(&s->prepared);
+    } else if (s->waiting.head) {
+      inference *list = take_batch(s);
+      pthread_mutex_unlock(&s->lock);
+      list = drop_expired(s, list);
+      if (list) run_batch(s, list);
+      pthread_mutex_lock(&s->lock);
+    } else if (s->stopping) {
+      break;
+    } else {
+      pthread_cond_wait(&s->work, &s->lock);
+    }
+  }
+  pthread_mutex_unlock(&s->lock);
+  return NULL;
+}
+
+scheduler *scheduler_start(uint32_t threads) {
+  scheduler *s = calloc(1, sizeof *s);
+  if (!s) return NULL;
+  pthread_mutex_init(&s->lock, NULL);
+  pthread_cond_init(&s->work, NULL);
+  pthread_cond_init(&s->prepared, NULL);
+  atomic_init(&s->abort, false);
+  s->threads = threads ? threads : snn_thread_budget();
+  if (pthread_create(&s->thread, NULL, work, s) == 0) return s;
+  free(s);
+  return NULL;
+}
+
+snn_status scheduler_prepare(scheduler *s, model_entry *entry, snn_error *err) {
+  preparation p = {.entry = entry, .err = err};
+  pthread_mutex_lock(&s->lock);
+  while (s->preparation) pthread_cond_wait(&s->prepared, &s->lock);
+  s->preparation = &p;
+  pthread_cond_signal(&s->work);
+  while (!p.finished) pthread_cond_wait(&s->prepared, &s->lock);
+  pthread_mutex_unlock(&s->lock);
+  return p.status;
+}
+
+void scheduler_submit(scheduler *s, inference *inf) {
+  pthread_mutex_lock(&s->lock);
+  queue_push(&s->waiting, inf);
+  pthread_cond_signal(&s->work);
+  pthread_mutex_unlock(&s->lock);
+}
+
+void scheduler_abort(scheduler *s) {
+  pthread_mutex_lock(&s->lock);
+  atomic_store(&s->abort, true);
+  if (s->alone) atomic_store(&s->alone->cancel, true);
+  pthread_mutex_unlock(&s->lock);
+}
+
+void scheduler_stop(scheduler *s) {
+  if (!s) return;
+  pthread_mutex_lock(&s->lock);
+  s->stopping = true;
+  pthread_cond_signal(&s->work);
+  pthread_mutex_unlock(&s->lock);
+  pthread_join(s->thread, NULL);
+  free(s->scratch.inputs.bytes);
+  free(s->scratch.scores.bytes);
+  free(s->scratch.spikes.bytes);
+  free(s->scratch.synaptic_operations.bytes);
+  free(s->scratch.macs.bytes);
+  pthread_cond_destroy(&s->prepared);
+  pthread_cond_destroy(&s->work);
+  pthread_mutex_destroy(&s->lock);
+  free(s);
+}
+
+uint32_t scheduler_threads(const scheduler *s) {
+  return s->threads;
+}

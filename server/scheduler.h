@@ -1,0 +1,37 @@
+/* The scheduler: one thread that owns the simulation.
+ *
+ * It is the only caller of snn_session_run, and so the owner of the one OpenMP team: requests never compete for cores.
+ * It takes the oldest waiting request and, into the same run, those behind it that ask the same of the same model, up
+ * to a bound. It never waits for more to come: a request that is alone runs alone, at once. */
+#ifndef SERVER_SCHEDULER_H
+#define SERVER_SCHEDULER_H
+
+#include "inference.h"
+
+enum {
+  BATCH_IMAGES_MAX = 64, /* pictures in one run of several requests */
+  BATCH_WORK_MAX = 2048  /* pictures times timesteps of one: bounds what a request waits for its neighbours */
+};
+
+typedef struct scheduler scheduler;
+
+/* Start the thread. threads: of the OpenMP team, 0: the machine's. NULL when it or memory is refused. */
+scheduler *scheduler_start(uint32_t threads);
+
+/* Give an entry its session and run it once, so that its first request finds everything warm. Waits for the scheduler's
+ * thread to do it. Errors: those of snn_session_create and snn_session_run. */
+snn_status scheduler_prepare(scheduler *s, model_entry *entry, snn_error *err);
+
+/* Hand over (takes); inf->done is called on the scheduler's thread when it has scores or a problem. */
+void scheduler_submit(scheduler *s, inference *inf);
+
+/* Cancel everything, waiting or running, now and from now on. */
+void scheduler_abort(scheduler *s);
+
+/* End the thread. Nothing may be queued any more; NULL is allowed. */
+void scheduler_stop(scheduler *s);
+
+/* Threads of the OpenMP team. */
+uint32_t scheduler_threads(const scheduler *s);
+
+#endif
