@@ -31,15 +31,16 @@ enum { SNN_MODEL_VERSION = 1 };
 
 enum { SNN_MAX_TENSOR_NAME = SNN_MAX_NAME + 32 }; /* a layer's name and the longest ending */
 
-/* Channels that `preprocess` lists: those of an image; a long input vector has more, which are left as they come. */
+/* Channels that `preprocess` lists: those of an image; a long input vector has more, which are left as they come. The
+ * network has its input layer. */
 static inline uint32_t snn_preprocess_channels(const snn_network *net) {
   uint32_t c = net->nodes[0].shape.c;
   return c < SNN_MAX_CHANNELS_IN ? c : SNN_MAX_CHANNELS_IN;
 }
 
-/* Add the layers of `spiked.graph`, the JSON array `graph`, to an empty network whose tensors are in `file`; F32
- * tensors are used where they lie. Errors: FORMAT and UNSUPPORTED (`where` names the layer or tensor), TOO_LARGE,
- * NO_MEMORY; the network is then fit for freeing only. */
+/* Add the layers of `spiked.graph`, the JSON array `graph`, at least one, to an empty network whose tensors are in
+ * `file`; F32 tensors are used where they lie. Errors: FORMAT and UNSUPPORTED (`where` names the layer or tensor),
+ * TOO_LARGE, NO_MEMORY; the network is then fit for freeing only. */
 snn_status snn_model_read_graph(snn_network *net, const snn_safetensors *file, const json_t *graph, snn_error *err);
 
 #endif

@@ -54,7 +54,8 @@ snn_status snn_json_parse(const char *text, size_t n, const char *what, json_t *
   json_error_t problem = {.text = ""};
   json_t *json = json_loadb(text, n, JSON_REJECT_DUPLICATES, &problem);
   if (!json) {
-    /* jansson leaves the text empty when an inner allocation failed */
+    /* jansson leaves the text empty when making a value failed for want of memory; when its tokenizer did, the failure
+     * cannot be told from a syntax error and is reported as one */
     if (!problem.text[0] || json_error_code(&problem) == json_error_out_of_memory) return snn_fail_memory(err, what);
     return snn_fail(err, SNN_ERR_FORMAT, what, "not valid JSON at byte %d: %s", problem.position, problem.text);
   }

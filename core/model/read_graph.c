@@ -235,6 +235,7 @@ snn_status snn_model_read_graph(snn_network *net, const snn_safetensors *file, c
   const graph_reader r = {.net = net, .file = file, .err = err};
   if (json_array_size(graph) > SNN_MAX_NODES)
     return snn_fail(err, SNN_ERR_TOO_LARGE, SNN_KEY_GRAPH, "more than %d layers", SNN_MAX_NODES);
+  if (json_array_size(graph) == 0) return snn_fail(err, SNN_ERR_FORMAT, SNN_KEY_GRAPH, "it has no layers");
   for (size_t i = 0; i < json_array_size(graph); i++) {
     char place[sizeof SNN_KEY_GRAPH + 24];
     snprintf(place, sizeof place, "%s[%zu]", SNN_KEY_GRAPH, i);
