@@ -154,11 +154,29 @@ static snn_status make_terms(compiler *c, uint32_t i, bool is_own, snn_stage *st
   return SNN_OK;
 }
 
+/* The first node that reads node i, the last node's own index when it is i. */
+static uint32_t first_reader(const snn_network *net, uint32_t i) {
+  for (uint32_t j = i + 1; j < net->n_nodes; j++)
+    for (uint32_t k = 0; k < net->nodes[j].n_inputs; k++)
+      if (net->nodes[j].inputs[k] == i) return j;
+  return i;
+}
+
+/* The layer that operations of node i's stage count for. A constant current arrives nowhere at any one step, so its
+ * operations stay where they are done; a current that several layers read counts for the first of them. */
+static uint32_t charged_layer(const compiler *c, uint32_t i) {
+  const snn_network *net = c->net;
+  while (!c->facts[i].is_static && net->nodes[i].kind != SNN_LAYER_NEURON && i != net->n_nodes - 1)
+    i = first_reader(net, i);
+  return i;
+}
+
 static snn_status make_stage(compiler *c, uint32_t i, snn_stage *stage) {
   const snn_node *n = &c->net->nodes[i];
   uint32_t channels = n->shape.c;
   size_t positions = (size_t)n->shape.h * n->shape.w;
   *stage = (snn_stage){.node = i, .kind = n->kind, .shape = n->shape, .blocks = snn_words(channels)};
+  stage->charged = charged_layer(c, i);
   stage->sink = c->facts[i].is_static ? SNN_SINK_STATIC : SNN_SINK_GRADED;
   if (n->kind == SNN_LAYER_AVGPOOL || n->kind == SNN_LAYER_MAXPOOL) {
     snn_term *source = snn_arena_alloc(&c->plan->arena, 1, sizeof *source);
@@ -184,8 +202,12 @@ static snn_status make_stage(compiler *c, uint32_t i, snn_stage *stage) {
 static snn_status make_readout(compiler *c, snn_stage *stage) {
   uint32_t last = c->net->n_nodes - 1;
   snn_shape shape = c->net->nodes[last].shape;
-  *stage = (snn_stage){
-      .node = last, .kind = SNN_LAYER_ADD, .sink = SNN_SINK_SCORES, .shape = shape, .blocks = snn_words(shape.c)};
+  *stage = (snn_stage){.node = last,
+                       .charged = last,
+                       .kind = SNN_LAYER_ADD,
+                       .sink = SNN_SINK_SCORES,
+                       .shape = shape,
+                       .blocks = snn_words(shape.c)};
   snn_status status = make_terms(c, last, false, stage);
   return status == SNN_OK ? reserve(c, shape.c, sizeof(double), &stage->state) : status;
 }

@@ -40,6 +40,7 @@ typedef enum snn_sink { SNN_SINK_SPIKES, SNN_SINK_GRADED, SNN_SINK_STATIC, SNN_S
 
 typedef struct snn_stage {
   uint32_t node;       /* whose edge it fills */
+  uint32_t charged;    /* layer its operations count for: the neurons its current arrives at, or the last layer */
   snn_layer_kind kind; /* AVGPOOL, MAXPOOL, or else a sum of terms */
   snn_sink sink;
   snn_shape shape;

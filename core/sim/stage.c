@@ -232,8 +232,8 @@ void snn_stage_run(const snn_stage_context *ctx, const snn_stage *stage, uint32_
     run_maximum(ctx, stage, begin, end, n_steps);
   else
     done = run_sum(ctx, stage, begin, end, n_steps);
-  uint64_t *const counters[] = {&ctx->counters.spikes[stage->node], &ctx->counters.synaptic_operations[stage->node],
-                                &ctx->counters.macs[stage->node]};
+  uint64_t *const counters[] = {&ctx->counters.spikes[stage->node], &ctx->counters.synaptic_operations[stage->charged],
+                                &ctx->counters.macs[stage->charged]};
   const uint64_t counts[] = {done.spikes, done.accumulates, done.macs};
   for (int i = 0; i < 3; i++)
     if (counts[i]) __atomic_fetch_add(counters[i], counts[i], __ATOMIC_RELAXED);
