@@ -1,0 +1,490 @@
+#!/usr/bin/python3
+"""Write small ONNX models for the importer's tests: make_onnx_fixtures.py FOLDER
+
+FOLDER/accepted/<case>/{model.onnx,input.f32,scores.f32}: every supported operator in its old and new forms, one picture
+([C,H,W] float32, little-endian) and the scores torch gives for it, node by node. FOLDER/refused/<case>/{model.onnx,
+expected.txt}: models that must be refused; expected.txt holds the status name on its first line and, on its second, a
+piece of "<where>: <text>". Deterministic: the same bytes at every run. Says nothing about thresholds or accuracy.
+"""
+import pathlib
+import sys
+
+import numpy as np
+import onnx
+import torch
+import torch.nn.functional as F
+from onnx import TensorProto as T
+from onnx import helper, numpy_helper
+
+RNG = np.random.RandomState(7)
+
+
+def weights(*shape):
+    return (RNG.rand(*shape).astype(np.float32) - 0.4) / 2
+
+
+def node(op, inputs, outputs="y", name="", **attributes):
+    return helper.make_node(op, inputs.split(), outputs.split(), name=name, **attributes)
+
+
+def ints(*values):
+    return np.array(values, np.int64)
+
+
+def real(value):
+    return np.array(value, np.float32)
+
+
+def model(nodes, tensors, shape, opset=13, batch="N", outputs=("y",), extra_inputs=(), ir=7):
+    """A model from nodes and named arrays (or ready TensorProtos); the input is x, [batch] + shape."""
+    inits = [t if isinstance(t, onnx.TensorProto) else numpy_helper.from_array(t, n) for n, t in tensors.items()]
+    ports = [helper.make_tensor_value_info("x", T.FLOAT, [batch, *shape]), *extra_inputs]
+    ends = [helper.make_tensor_value_info(n, T.FLOAT, None) for n in outputs]
+    graph = helper.make_graph(nodes, "g", ports, ends, inits)
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], producer_name="fixtures")
+    made.ir_version = ir
+    return made
+
+
+def head(source, channels, rows, columns, classes=3):
+    """Flatten + Gemm, so that a case ends in scores."""
+    nodes = [node("Flatten", source, "flat"), node("Gemm", "flat fc.weight fc.bias", "y", "/fc/Gemm", transB=1)]
+    return nodes, {"fc.weight": weights(classes, channels * rows * columns), "fc.bias": weights(classes)}
+
+
+def with_head(nodes, tensors, shape, out, source="h", **more):
+    tail, extra = head(source, *out)
+    return model(nodes + tail, {**tensors, **extra}, shape, **more)
+
+
+# ---- a node-by-node float run ----
+
+
+def attributes(n):
+    return {a.name: helper.get_attribute_value(a) for a in n.attribute}
+
+
+def windowed(x, n, a, kernel):
+    """x padded with nothing yet, and the pads [top, left, bottom, right] the node asks for."""
+    strides, dilations = a.get("strides", [1, 1]), a.get("dilations", [1, 1])
+    pads, mode = a.get("pads", [0, 0, 0, 0]), a.get("auto_pad", b"NOTSET")
+    if mode.startswith(b"SAME"):
+        total = [max((-(-s // st) - 1) * st + (k - 1) * d + 1 - s, 0)
+                 for s, st, k, d in zip(x.shape[2:], strides, kernel, dilations)]
+        low = [t // 2 if mode == b"SAME_UPPER" else t - t // 2 for t in total]
+        pads = low + [t - b for t, b in zip(total, low)]
+    return strides, dilations, [pads[1], pads[3], pads[0], pads[2]]
+
+
+def run_pool(x, n, a):
+    kernel = a["kernel_shape"]
+    strides, dilations, pads = windowed(x, n, a, kernel)
+    if n.op_type == "MaxPool":
+        return F.max_pool2d(F.pad(x, pads, value=-torch.inf), kernel, strides, dilation=dilations)
+    total = F.avg_pool2d(F.pad(x, pads), kernel, strides)
+    count = torch.ones_like(x) if not a.get("count_include_pad", 0) else F.pad(torch.ones_like(x), pads, value=1.0)
+    if not a.get("count_include_pad", 0):
+        count = F.pad(count, pads)
+    return total / F.avg_pool2d(count, kernel, strides)
+
+
+def listed(a, name, v, i):
+    return [int(k) for k in v[i]] if len(v) > i and v[i] is not None else a.get(name)
+
+
+def run_node(n, v, opset):
+    a, op = attributes(n), n.op_type
+    x = v[0] if v else None
+    if op == "Conv":
+        strides, dilations, pads = windowed(x, n, a, v[1].shape[2:])
+        bias = v[2] if len(v) > 2 else None
+        return F.conv2d(F.pad(x, pads), v[1].float(), None if bias is None else bias.float(), strides,
+                        dilation=dilations, groups=a.get("group", 1))
+    if op == "BatchNormalization":
+        return F.batch_norm(x, v[3], v[4], v[1], v[2], eps=a.get("epsilon", 1e-5))
+    if op in ("AveragePool", "MaxPool"):
+        return run_pool(x, n, a)
+    if op == "Gemm":
+        w = v[1].float().T if a.get("transB") else v[1].float()
+        return a.get("alpha", 1.0) * (x @ w) + (a.get("beta", 1.0) * v[2] if len(v) > 2 else 0)
+    if op == "Clip":
+        low = v[1] if len(v) > 1 and v[1] is not None else a.get("min")
+        high = v[2] if len(v) > 2 and v[2] is not None else a.get("max")
+        return torch.clamp(x, None if low is None else float(low), None if high is None else float(high))
+    if op == "ReduceMean":
+        return x.mean(listed(a, "axes", v, 1), keepdim=bool(a.get("keepdims", 1)))
+    if op == "Pad":
+        p, k = listed(a, "pads", v, 1), x.dim()
+        if len(v) > 3:
+            axes = [int(i) for i in v[3]]
+            full = [0] * 2 * k
+            for i, axis in enumerate(axes):
+                full[axis % k], full[k + axis % k] = p[i], p[len(axes) + i]
+            p = full
+        return F.pad(x, [e for d in reversed(range(k)) for e in (p[d], p[k + d])])
+    if op == "Slice":
+        at = [slice(None)] * x.dim()
+        starts, ends = listed(a, "starts", v, 1), listed(a, "ends", v, 2)
+        axes, steps = listed(a, "axes", v, 3) or range(len(starts)), listed(a, "steps", v, 4) or [1] * len(starts)
+        for s, e, axis, step in zip(starts, ends, axes, steps):
+            at[axis] = slice(s, None if e < -10**9 else e, step)
+        return torch.from_numpy(np.ascontiguousarray(x.numpy()[tuple(at)]))
+    if op == "Unsqueeze":
+        for axis in sorted(listed(a, "axes", v, 1)):
+            x = x.unsqueeze(axis)
+        return x
+    if op == "Squeeze":
+        for axis in sorted((k % x.dim() for k in listed(a, "axes", v, 1)), reverse=True):
+            x = x.squeeze(axis)
+        return x
+    if op == "Reshape":
+        return x.reshape([x.shape[i] if int(d) == 0 else int(d) for i, d in enumerate(v[1])])
+    if op == "Constant":
+        return torch.from_numpy(np.array(numpy_helper.to_array(a["value"]) if "value" in a else next(iter(a.values()))))
+    if op == "ConstantOfShape":
+        return torch.full([int(d) for d in x], numpy_helper.to_array(a["value"]).item() if "value" in a else 0.0)
+    if op == "Gather":
+        return torch.from_numpy(np.array(np.take(x.numpy(), v[1].numpy(), axis=a.get("axis", 0))))
+    if op == "Concat":
+        return torch.cat(v, a["axis"])
+    if op == "Cast":
+        return x.to({T.FLOAT: torch.float32, T.INT64: torch.int64, T.DOUBLE: torch.float64}[a["to"]])
+    simple = {
+        "Relu": lambda: F.relu(x), "Add": lambda: x + v[1], "Sub": lambda: x - v[1], "Mul": lambda: x * v[1],
+        "Div": lambda: x / v[1] if x.is_floating_point() else x // v[1], "Sum": lambda: sum(v),
+        "MatMul": lambda: x @ v[1].float(), "Flatten": lambda: x.flatten(1), "Identity": lambda: x,
+        "Dropout": lambda: x, "Softmax": lambda: x, "LogSoftmax": lambda: x,  # stripped: scores come before it
+        "GlobalAveragePool": lambda: x.mean((2, 3), keepdim=True), "Shape": lambda: torch.tensor(x.shape),
+        "GlobalMaxPool": lambda: x.amax((2, 3), keepdim=True),
+        "Transpose": lambda: x.permute(a.get("perm", list(range(x.dim()))[::-1])).contiguous(),
+    }
+    return simple[op]()
+
+
+def run(made, folder, x):
+    values = {t.name: torch.from_numpy(numpy_helper.to_array(t, str(folder)).copy()) for t in made.graph.initializer}
+    batch = made.graph.input[0].type.tensor_type.shape.dim[0].dim_value or 1
+    values["x"], values[""] = torch.from_numpy(np.stack([x] * batch)), None
+    waiting = list(made.graph.node)
+    while waiting:  # in any order
+        ready = next(n for n in waiting if all(i in values for i in n.input))
+        waiting.remove(ready)
+        if ready.op_type != "Tanh":  # a dead node stands for what the importer need not know
+            values[ready.output[0]] = run_node(ready, [values[i] for i in ready.input], made.opset_import[0].version)
+    return values[made.graph.output[0].name][0].numpy().astype(np.float32)
+
+
+# ---- accepted ----
+
+
+def convolutions():
+    conv = lambda inputs="x conv.weight conv.bias", **a: [node("Conv", inputs, "c", "/conv/Conv", **a),
+                                                         node("Relu", "c", "h")]
+    plain = {"conv.weight": weights(4, 3, 3, 3), "conv.bias": weights(4)}
+    yield "conv", with_head(conv(kernel_shape=[3, 3]), plain, (3, 6, 7), (4, 4, 5))
+    yield "conv-no-kernel-shape", with_head(conv(), plain, (3, 6, 7), (4, 4, 5))
+    yield "conv-no-bias", with_head(conv("x conv.weight"), {"conv.weight": plain["conv.weight"]}, (3, 6, 7), (4, 4, 5))
+    yield "conv-pads-uneven", with_head(conv(pads=[1, 0, 2, 3]), plain, (3, 6, 7), (4, 7, 8))
+    yield "conv-strides", with_head(conv(strides=[2, 3]), plain, (3, 6, 7), (4, 2, 2))
+    yield "conv-dilations", with_head(conv(dilations=[2, 1], pads=[1, 1, 1, 1]), plain, (3, 6, 7), (4, 4, 7))
+    for mode in ("SAME_UPPER", "SAME_LOWER"):
+        yield "conv-" + mode.lower().replace("_", "-"), with_head(conv(auto_pad=mode, strides=[2, 2]), plain, (3, 6, 7),
+                                                                  (4, 3, 4))
+    yield "conv-valid", with_head(conv(auto_pad="VALID"), plain, (3, 6, 7), (4, 4, 5))
+    grouped = {"conv.weight": weights(6, 2, 3, 2), "conv.bias": weights(6)}
+    yield "conv-groups", with_head(conv(group=2), grouped, (4, 5, 5), (6, 3, 4))
+    depth = {"conv.weight": weights(4, 1, 3, 3), "conv.bias": weights(4)}
+    yield "conv-depthwise", with_head(conv(group=4), depth, (4, 5, 5), (4, 3, 3))
+    yield "conv-float16", with_head(conv(), {"conv.weight": plain["conv.weight"].astype(np.float16),
+                                             "conv.bias": plain["conv.bias"].astype(np.float64)}, (3, 6, 7), (4, 4, 5))
+    typed = helper.make_tensor("conv.weight", T.FLOAT, [4, 3, 3, 3], plain["conv.weight"].ravel())
+    yield "conv-typed-data", with_head(conv(), {"conv.weight": typed, "conv.bias": plain["conv.bias"]}, (3, 6, 7),
+                                       (4, 4, 5))
+    yield "conv-weights-constant-node", with_head(
+        [node("Constant", "", "conv.weight", value=numpy_helper.from_array(plain["conv.weight"]))] + conv(),
+        {"conv.bias": plain["conv.bias"]}, (3, 6, 7), (4, 4, 5))
+    norm = {"bn.weight": weights(3) + 1, "bn.bias": weights(3), "m": weights(3), "v": RNG.rand(3).astype(np.float32)}
+    for opset in (7, 9, 14):
+        yield f"batch-norm-{opset}", with_head(
+            [node("BatchNormalization", "x bn.weight bn.bias m v", "h", epsilon=1e-3)], norm, (3, 4, 4), (3, 4, 4),
+            opset=opset)
+
+
+def activations():
+    for opset, high in ((7, 6.0), (10, 0.5)):
+        yield f"clip-attributes-{opset}", with_head([node("Clip", "x", "h", min=0.0, max=high)], {}, (2, 3, 3),
+                                                    (2, 3, 3), opset=opset)
+    yield "clip-inputs", with_head([node("Clip", "x low high", "h")], {"low": real(0), "high": real(0.5)}, (2, 3, 3),
+                                   (2, 3, 3))
+    yield "clip-no-max", with_head([node("Clip", "x low", "h")], {"low": real(0)}, (2, 3, 3), (2, 3, 3))
+    yield "relu-of-clip", with_head([node("Clip", "x low high", "c"), node("Relu", "c", "h")],
+                                    {"low": real(0), "high": real(0.5)}, (2, 3, 3), (2, 3, 3))
+    relu_flat = [node("Flatten", "x", "f"), node("Relu", "f", "r"), node("Dropout", "r", "h")]
+    yield "relu-on-flattened", with_head(relu_flat, {}, (2, 3, 3), (2, 3, 3), opset=11)
+    yield "dropout-ratio-input", with_head([node("Dropout", "x ratio off", "h")],
+                                           {"ratio": real(0.5), "off": np.array(False)}, (2, 3, 3), (2, 3, 3))
+    yield "identity-cast", with_head([node("Identity", "x", "i"), node("Cast", "i", "h", to=T.FLOAT)], {}, (2, 3, 3),
+                                     (2, 3, 3))
+    for op, opset, more in (("Softmax", 11, {}), ("Softmax", 13, {}), ("LogSoftmax", 13, {"axis": 1})):
+        nodes, tensors = head("x", 2, 3, 3)
+        nodes[-1].output[0] = "scores"
+        yield f"{op.lower()}-{opset}", model(nodes + [node(op, "scores", "y", **more)], tensors, (2, 3, 3), opset=opset)
+
+
+def pools():
+    pool = lambda op, out, shape=(2, 6, 6), opset=13, extra=None, inputs="x", **a: with_head(
+        [node(op, inputs, "h", **a)], extra or {}, shape, out, opset=opset)
+    yield "average-pool", pool("AveragePool", (2, 3, 3), kernel_shape=[2, 2], strides=[2, 2])
+    for include in (0, 1):
+        yield f"average-pool-pads-{include}", pool("AveragePool", (2, 4, 4), kernel_shape=[2, 2], strides=[2, 2],
+                                                   pads=[1, 1, 1, 1], count_include_pad=include)
+    yield "average-pool-ceil", pool("AveragePool", (2, 3, 3), kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1)
+    yield "average-pool-same", pool("AveragePool", (2, 3, 3), shape=(2, 5, 5), kernel_shape=[2, 2], strides=[2, 2],
+                                    auto_pad="SAME_UPPER")
+    yield "max-pool", pool("MaxPool", (2, 2, 2), kernel_shape=[3, 3], strides=[2, 2])
+    yield "max-pool-pads-dilations", pool("MaxPool", (2, 4, 4), kernel_shape=[3, 3], dilations=[2, 2], pads=[1, 1, 1, 1])
+    yield "global-average-pool", pool("GlobalAveragePool", (2, 1, 1))
+    yield "global-max-pool", pool("GlobalMaxPool", (2, 1, 1))
+    yield "reduce-mean", pool("ReduceMean", (2, 1, 1), axes=[2, 3])
+    yield "reduce-mean-flat", pool("ReduceMean", (2, 1, 1), axes=[-1, -2], keepdims=0)
+    yield "reduce-mean-18", pool("ReduceMean", (2, 1, 1), opset=18, inputs="x axes", extra={"axes": ints(2, 3)},
+                                 keepdims=0)
+
+
+def shapes():
+    fc = {"fc.weight": weights(18, 3), "fc.bias": weights(3)}
+    dense = [node("MatMul", "flat fc.weight", "m"), node("Add", "m fc.bias", "y")]
+    case = lambda nodes, tensors, **more: model(nodes + dense, {**fc, **tensors}, (2, 3, 3), **more)
+    yield "matmul-add", case([node("Flatten", "x", "flat")], {})
+    yield "matmul-add-reversed", model([node("Flatten", "x", "flat"), dense[0], node("Add", "fc.bias m", "y")], fc,
+                                       (2, 3, 3))
+    for name, target, batch in (("0-infer", (0, -1), "N"), ("infer", (-1, 18), "N"), ("one", (1, 18), 1),
+                                ("batch", (5, 18), 5)):
+        yield f"reshape-{name}", case([node("Reshape", "x to", "flat")], {"to": ints(*target)}, batch=batch)
+    yield "reshape-and-back", case([node("Reshape", "x a", "s"), node("Relu", "s", "r"), node("Reshape", "r b", "t"),
+                                    node("GlobalAveragePool", "t", "u"), node("Flatten", "u", "v"),
+                                    node("Gemm", "v up", "flat")],
+                                   {"a": ints(0, 2, 9), "b": ints(0, 2, 3, 3), "up": weights(2, 18)})
+    for opset, axes in ((12, False), (13, True)):
+        grow = node("Unsqueeze", "g axes0", "u") if axes else node("Unsqueeze", "g", "u", axes=[0])
+        yield f"view-by-shape-{opset}", case(
+            [node("Shape", "x", "s"), node("Constant", "", "i", value=numpy_helper.from_array(np.array(0, np.int64))),
+             node("Gather", "s i", "g", axis=0), grow, node("Concat", "u rest", "to", axis=0),
+             node("Reshape", "x to", "flat")], {"rest": ints(-1), **({"axes0": ints(0)} if axes else {})}, opset=opset)
+    yield "view-by-product", case(
+        [node("Shape", "x", "s"), node("Slice", "s one four", "chw"), node("Gather", "chw i0", "c"),
+         node("Gather", "chw i12", "hw"), node("Gather", "hw i0", "h"), node("Gather", "hw i1", "w"),
+         node("Mul", "c h", "ch"), node("Mul", "ch w", "n"), node("Unsqueeze", "n i0v", "nv"),
+         node("Concat", "rest nv", "to", axis=0), node("Reshape", "x to", "flat")],
+        {"one": ints(1), "four": ints(4), "i0": np.array(0, np.int64), "i1": np.array(1, np.int64), "i12": ints(1, 2),
+         "i0v": ints(0), "rest": ints(-1)})
+    yield "transposed-weight", model([node("Flatten", "x", "flat"), node("Transpose", "w", "t", perm=[1, 0]),
+                                      node("MatMul", "flat t", "y")], {"w": weights(3, 18)}, (2, 3, 3))
+    small = {"w": weights(2, 3), "b": weights(1, 3)}
+    for opset in (11, 13):
+        squeeze = node("Squeeze", "g a23", "s") if opset == 13 else node("Squeeze", "g", "s", axes=[2, 3])
+        grow = node("Unsqueeze", "s a23", "u") if opset == 13 else node("Unsqueeze", "s", "u", axes=[2, 3])
+        yield f"squeeze-unsqueeze-{opset}", model(
+            [node("GlobalAveragePool", "x", "g"), squeeze, grow, node("Conv", "u k", "c"), node("Flatten", "c", "f"),
+             node("Gemm", "f w b", "y", alpha=0.5, beta=2.0)],
+            {**small, "k": weights(2, 2, 1, 1), **({"a23": ints(2, 3)} if opset == 13 else {})}, (2, 3, 3), opset=opset)
+    yield "rank-2-input", model([node("Gemm", "x w", "h"), node("Relu", "h", "r"), node("Gemm", "r v s", "y")],
+                                {"w": weights(5, 4), "v": weights(4, 3), "s": real(0.25)}, (5,))
+
+
+def pads():
+    conv = {"k": weights(3, 2, 3, 3)}
+    tail = [node("Conv", "p k", "h")]
+    yield "pad-attributes", with_head([node("Pad", "x", "p", pads=[0, 0, 1, 2, 0, 0, 0, 1])] + tail, conv, (2, 4, 4),
+                                      (3, 3, 5), opset=10)
+    for opset, inputs in ((11, "x pads"), (13, "x pads zero")):
+        yield f"pad-inputs-{opset}", with_head(
+            [node("Pad", inputs, "p")] + tail, {**conv, "pads": ints(0, 0, 1, 2, 0, 0, 0, 1), "zero": real(0)},
+            (2, 4, 4), (3, 3, 5), opset=opset)
+    yield "pad-axes-18", with_head([node("Pad", "x pads  axes".replace("  ", " zero "), "p")] + tail,
+                                   {**conv, "pads": ints(1, 2, 0, 1), "zero": real(0), "axes": ints(2, -1)}, (2, 4, 4),
+                                   (3, 3, 5), opset=18)
+    yield "pad-zeros", with_head([node("Pad", "x pads", "h", mode="reflect")], {"pads": ints(*[0] * 8)}, (2, 4, 4),
+                                 (2, 4, 4))
+    yield "pad-average", with_head(
+        [node("Pad", "x pads", "p"), node("AveragePool", "p", "h", kernel_shape=[2, 2], strides=[2, 2])],
+        {"pads": ints(0, 0, 1, 0, 0, 0, 1, 0)}, (2, 4, 4), (2, 3, 2))
+    yield "pad-twice-and-own", with_head(
+        [node("Pad", "x pads", "q"), node("Identity", "q", "q2"), node("Pad", "q2 pads", "p"),
+         node("Conv", "p k", "h", pads=[0, 1, 0, 0])],
+        {**conv, "pads": ints(0, 0, 1, 0, 0, 0, 0, 0)}, (2, 4, 4), (3, 4, 3))
+    yield "pad-computed", with_head(  # what exporters write for a pad whose amounts were tensors
+        [node("ConstantOfShape", "four", "z", value=helper.make_tensor("", T.INT64, [1], [0])),
+         node("Concat", "given z", "all", axis=0), node("Reshape", "all pairs", "r"),
+         node("Slice", "r m1 low i0 m1", "s"), node("Transpose", "s", "t", perm=[1, 0]),
+         node("Reshape", "t flat1", "f"), node("Cast", "f", "pads", to=T.INT64), node("Pad", "x pads", "p")] + tail,
+        {**conv, "four": ints(4), "given": ints(2, 1, 1, 0), "pairs": ints(-1, 2), "m1": ints(-1),
+         "low": ints(-2**63 + 1), "i0": ints(0), "flat1": ints(-1)}, (2, 4, 4), (3, 3, 5))
+
+
+def arithmetic():
+    k = {"k": weights(2, 2, 1, 1), "kb": weights(2)}
+    conv = node("Conv", "x k kb", "c", "/a/Conv")
+    per_channel = weights(2, 1, 1) + 1.5
+    for op in ("Add", "Sub", "Mul", "Div"):
+        yield op.lower() + "-channel", with_head([conv, node(op, "c p", "h")], {**k, "p": per_channel}, (2, 3, 3),
+                                                 (2, 3, 3))
+        yield op.lower() + "-scalar", with_head([node(op, "x p", "h")], {"p": real(1.25)}, (2, 3, 3), (2, 3, 3))
+    yield "constant-minus", with_head([conv, node("Sub", "p c", "h")], {**k, "p": per_channel[None]}, (2, 3, 3),
+                                      (2, 3, 3))
+    yield "add-to-shared-conv", with_head([conv, node("Add", "c p", "d"), node("Relu", "c", "e"), node("Add", "d e", "h")],
+                                          {**k, "p": per_channel}, (2, 3, 3), (2, 3, 3))
+    yield "add-through-shared-identity", with_head(
+        [conv, node("Identity", "c", "i"), node("Add", "i p", "d"), node("Add", "d c", "h")],
+        {**k, "p": per_channel}, (2, 3, 3), (2, 3, 3))
+    yield "residual", with_head([conv, node("Add", "c x", "d"), node("Relu", "d", "h")], k, (2, 3, 3), (2, 3, 3))
+    yield "add-itself", with_head([conv, node("Add", "c c", "h")], k, (2, 3, 3), (2, 3, 3))
+    yield "sum", with_head([conv, node("Sum", "c x p x", "h")], {**k, "p": per_channel}, (2, 3, 3), (2, 3, 3))
+    yield "sum-of-one", with_head([conv, node("Sum", "c", "h")], k, (2, 3, 3), (2, 3, 3))
+
+
+def graphs():
+    k = {"a.weight": weights(2, 2, 1, 1), "a.bias": weights(2)}
+    conv = node("Conv", "x a.weight a.bias", "c")
+    tail, extra = head("c", 2, 3, 3)
+    yield "out-of-order", model(tail[::-1] + [conv], {**k, **extra}, (2, 3, 3))
+    listed_too = [helper.make_tensor_value_info(n, T.FLOAT, t.shape) for n, t in {**k, **extra}.items()]
+    yield "initializers-as-inputs", model([conv] + tail, {**k, **extra}, (2, 3, 3), extra_inputs=listed_too, ir=3,
+                                          opset=8)
+    yield "dead-nodes", model([conv, node("Tanh", "c", "unused"), node("Relu", "c", "unused2")] + tail, {**k, **extra},
+                              (2, 3, 3))
+    yield "same-names", model([conv, node("Conv", "c a.weight a.bias", "d")] + head("d", 2, 3, 3)[0], {**k, **extra},
+                              (2, 3, 3))
+
+
+def external(folder):
+    """Weights beside the model, at an offset."""
+    made = with_head([node("Conv", "x k", "h")], {"k": weights(2, 2, 1, 1)}, (2, 3, 3), (2, 3, 3))
+    data = b"\0" * 64
+    for t in made.graph.initializer:
+        raw = t.raw_data
+        t.ClearField("raw_data")
+        t.data_location = onnx.TensorProto.EXTERNAL
+        for key, value in (("location", "weights.bin"), ("offset", str(len(data))), ("length", str(len(raw)))):
+            t.external_data.add(key=key, value=value)
+        data += raw
+    (folder / "weights.bin").write_bytes(data)
+    return made
+
+
+# ---- refused ----
+
+
+def refused():
+    def bad(name, status, text, made):
+        return name, f"{status}\n{text}\n", made
+
+    k = {"k": weights(2, 2, 1, 1)}
+    one = lambda op, inputs="x", tensors=None, shape=(2, 4, 4), opset=13, name="n1", **a: model(
+        [node(op, inputs, "y", name, **a)], tensors or {}, shape, opset=opset)
+    for op, hint in (("LSTM", "state that is carried"), ("Sigmoid", "Relu, or Clip"), ("ConvTranspose", "enlarge a map"),
+                     ("QuantizeLinear", "before quantisation"), ("Frobnicate", "README.md lists")):
+        yield bad(op.lower(), "unsupported", hint, one(op))
+    yield bad("unnamed", "unsupported", "Tanh #0: operator Tanh (opset 13) is not supported", one("Tanh", name=""))
+    yield bad("concat", "unsupported", "on activations; what would be needed: joining", one("Concat", "x x", axis=1))
+    foreign = one("Attention")
+    foreign.graph.node[0].domain = "com.example"
+    yield bad("domain", "unsupported", "not 'com.example'", foreign)
+    yield bad("opset-6", "unsupported", "opset 6", one("Relu", opset=6))
+    yield bad("opset-21", "unsupported", "opset 21", one("Relu", opset=21))
+    nothing = one("Relu")
+    del nothing.opset_import[:]
+    yield bad("no-opset", "format", "opset 0", nothing)
+    yield bad("conv-1d", "unsupported", "in 1 dimensions", one("Conv", "x k", {"k": weights(2, 2, 3)}))
+    yield bad("conv-3d", "unsupported", "in 3 dimensions", one("Conv", "x k", {"k": weights(1, 1, 1, 1, 1)}))
+    yield bad("conv-channels", "format", "do not fit an input of 2 channels", one("Conv", "x k", {"k": weights(2, 3, 1, 1)}))
+    yield bad("conv-computed-weights", "unsupported", "computed at run time",
+              model([node("Relu", "x", "r"), node("Conv", "x r", "y")], {}, (2, 4, 4)))
+    yield bad("weights-nan", "format", "tensor 'k' holds a value that is not finite",
+              one("Conv", "x k", {"k": np.full((2, 2, 1, 1), np.nan, np.float32)}))
+    yield bad("weights-short", "format", "needs 16 bytes of data, it has 12",
+              one("Conv", "x k", {"k": onnx.TensorProto(name="k", dims=[2, 2, 1, 1], data_type=1, raw_data=b"\0" * 12)}))
+    yield bad("weights-strings", "unsupported", "type 8",
+              one("Conv", "x k", {"k": onnx.TensorProto(name="k", dims=[1], data_type=8, string_data=[b"a"])}))
+    yield bad("weights-external-parent", "format", "not a plain relative name", one("Conv", "x k", {"k": onnx.TensorProto(
+        name="k", dims=[2, 2, 1, 1], data_type=1, data_location=1,
+        external_data=[onnx.StringStringEntryProto(key="location", value="../secret.bin")])}))
+    yield bad("weights-external-absolute", "format", "not a plain relative name", one("Conv", "x k", {
+        "k": onnx.TensorProto(name="k", dims=[2, 2, 1, 1], data_type=1, data_location=1, external_data=[
+            onnx.StringStringEntryProto(key="location", value="/etc/passwd")])}))
+    yield bad("weights-external-missing", "not-found", "external data file is missing", one("Conv", "x k", {
+        "k": onnx.TensorProto(name="k", dims=[2, 2, 1, 1], data_type=1, data_location=1, external_data=[
+            onnx.StringStringEntryProto(key="location", value="absent.bin")])}))
+    yield bad("clip-below-zero", "unsupported", "from -1 to 1", one("Clip", opset=10, min=-1.0, max=1.0))
+    yield bad("pool-ceil", "unsupported", "with ceil_mode", one("MaxPool", kernel_shape=[3, 3], strides=[2, 2],
+                                                                  ceil_mode=1))
+    yield bad("pool-indices", "unsupported", "its output 1 in use",
+              model([node("MaxPool", "x", "p i", kernel_shape=[2, 2]), node("Add", "p i", "y")], {}, (2, 4, 4)))
+    yield bad("mean-over-channels", "unsupported", "rows and columns", one("ReduceMean", axes=[1]))
+    yield bad("pad-then-relu", "unsupported", "after a Pad",
+              model([node("Pad", "x p", "q"), node("Relu", "q", "y")], {"p": ints(0, 0, 1, 1, 0, 0, 1, 1)}, (2, 4, 4)))
+    yield bad("pad-reflect", "unsupported", "mode other than constant",
+              one("Pad", "x p", {"p": ints(0, 0, 1, 1, 0, 0, 1, 1)}, mode="reflect"))
+    yield bad("pad-channels", "unsupported", "over batch or channels", one("Pad", "x p", {"p": ints(0, 1, 0, 0, 0, 0, 0, 0)}))
+    yield bad("gemm-on-map", "unsupported", "flatten it", one("Gemm", "x w", {"w": weights(4, 3)}))
+    yield bad("gemm-features", "format", "do not fit an input of 5", one("Gemm", "x w", {"w": weights(4, 3)}, (5,)))
+    yield bad("mul-activations", "unsupported", "on two activations", one("Mul", "x x"))
+    yield bad("add-shapes", "unsupported", "different shapes (2x4x4 and 2x1x1)",
+              model([node("GlobalAveragePool", "x", "g"), node("Add", "x g", "y")], {}, (2, 4, 4)))
+    yield bad("add-per-pixel", "unsupported", "one per channel", one("Add", "x p", {"p": weights(1, 4, 4)}))
+    yield bad("softmax-inside", "unsupported", "inside the network",
+              model([node("Flatten", "x", "f"), node("Softmax", "f", "s"), node("Relu", "s", "y")], {}, (2, 1, 1)))
+    yield bad("transpose", "unsupported", "channels first", one("Transpose", perm=[0, 2, 3, 1]))
+    yield bad("cycle", "format", "the graph has a cycle",
+              model([node("Add", "x b", "a", "first"), node("Relu", "a", "b", "second"), node("Relu", "b", "y")], {},
+                    (2, 4, 4)))
+    yield bad("missing-input", "format", "n1: it reads 'nowhere'", one("Add", "x nowhere"))
+    yield bad("defined-twice", "format", "y: the graph defines this value twice",
+              model([node("Relu", "x", "y"), node("Relu", "x", "y")], {}, (2, 4, 4)))
+    yield bad("two-inputs", "unsupported", "several inputs ('x' and 'x2')", model(
+        [node("Relu", "x", "y")], {}, (2, 4, 4), extra_inputs=[helper.make_tensor_value_info("x2", T.FLOAT, [1, 2])]))
+    yield bad("two-outputs", "unsupported", "several outputs ('y' and 'z')",
+              model([node("Relu", "x", "y"), node("Relu", "y", "z")], {}, (2, 4, 4), outputs=("y", "z")))
+    yield bad("no-output", "format", "no output", model([node("Relu", "x", "y")], {}, (2, 4, 4), outputs=()))
+    yield bad("output-unknown", "format", "nothing in the graph defines its output",
+              model([node("Relu", "x", "y")], {}, (2, 4, 4), outputs=("z",)))
+    yield bad("output-constant", "format", "does not depend on the input", model([], k, (2, 4, 4), outputs=("k",)))
+    yield bad("dynamic-size", "unsupported", "dimension 2 of the input is dynamic", model(
+        [node("Relu", "x", "y")], {}, (2, "height", 4)))
+    yield bad("rank-3", "unsupported", "the input has 3 dimensions", one("Relu", shape=(2, 4)))
+    yield bad("batch-arithmetic", "unsupported", "unknown batch size",
+              model([node("Shape", "x", "s"), node("Mul", "s two", "t"), node("Reshape", "x t", "y")],
+                    {"two": ints(2)}, (2, 4, 4)))
+    yield bad("memory-bomb", "too-large", "far more memory",
+              model([node("ConstantOfShape", "n", "c"), node("Add", "x c", "y")], {"n": ints(1 << 20, 1 << 20)},
+                    (2, 4, 4)))
+    yield bad("branch", "unsupported", "without branches", one("If"))
+    yield "no-graph", "format\nit holds no graph\n", onnx.ModelProto(ir_version=7)
+    yield "truncated", "format\ntruncated or malformed\n", one("Relu").SerializeToString()[:-3]
+    yield "not-onnx", "format\nnot a valid ONNX file\n", b"\x89PNG\r\n\x1a\n" + b"\0" * 16
+
+
+def main(root):
+    groups = (convolutions, activations, pools, shapes, pads, arithmetic, graphs)
+    cases = [case for group in groups for case in group()] + [("external-data", external)]
+    for name, made in cases:
+        folder = root / "accepted" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        if callable(made):
+            made = made(folder)
+        shape = [d.dim_value for d in made.graph.input[0].type.tensor_type.shape.dim][1:]
+        x = RNG.rand(*shape).astype(np.float32) * 2 - 1
+        (folder / "model.onnx").write_bytes(made.SerializeToString())
+        (folder / "input.f32").write_bytes(x.tobytes())
+        (folder / "scores.f32").write_bytes(run(made, folder, x).tobytes())
+    for name, expected, made in refused():
+        folder = root / "refused" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "model.onnx").write_bytes(made if isinstance(made, bytes) else made.SerializeToString())
+        (folder / "expected.txt").write_text(expected)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    main(pathlib.Path(sys.argv[1]))
