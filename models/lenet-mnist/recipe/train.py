@@ -8,7 +8,7 @@ Conv, Relu, Flatten and Gemm. The test images are looked at once, after the last
 choose neither an epoch nor a setting.
 
 Writes OUT/model.onnx, OUT/labels.txt and OUT/training.json. Runs on the CPU; needs torch,
-numpy, onnx and Pillow. The same seed, thread count and torch give the same weights again.
+numpy, onnx and Pillow. Seed, thread count, torch and processor together decide the weights.
 """
 import argparse
 import hashlib
