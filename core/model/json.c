@@ -12,7 +12,7 @@
 
 /* Count nesting and tokens. Malformed text passes: finding it is the parser's work. */
 static snn_status scan(const char *text, size_t n, const char *what, snn_error *err) {
-  size_t depth = 0, tokens = 0;
+  size_t depth = 0, tokens = 0, containers = 0;
   bool in_scalar = false;
   for (size_t i = 0; i < n; i++) {
     switch (text[i]) {
@@ -26,6 +26,7 @@ static snn_status scan(const char *text, size_t n, const char *what, snn_error *
       case '[':
         tokens++;
         in_scalar = false;
+        containers++;
         if (++depth > SNN_JSON_MAX_DEPTH)
           return snn_fail(err, SNN_ERR_TOO_LARGE, what, "its JSON is nested more than %d deep", SNN_JSON_MAX_DEPTH);
         break;
@@ -42,6 +43,9 @@ static snn_status scan(const char *text, size_t n, const char *what, snn_error *
       case ':': in_scalar = false; break;
       default: tokens += !in_scalar; in_scalar = true;
     }
+    if (containers > SNN_JSON_MAX_CONTAINERS)
+      return snn_fail(err, SNN_ERR_TOO_LARGE, what, "its JSON has more than %d objects and arrays",
+                      SNN_JSON_MAX_CONTAINERS);
     if (tokens > SNN_JSON_MAX_TOKENS)
       return snn_fail(err, SNN_ERR_TOO_LARGE, what, "its JSON has more than %d values", SNN_JSON_MAX_TOKENS);
   }

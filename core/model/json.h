@@ -11,11 +11,12 @@
 
 enum {
   SNN_JSON_MAX_DEPTH = 16,
-  SNN_JSON_MAX_TOKENS = 1 << 18 /* values and keys; jansson takes up to 230 bytes for one, so at most 60 MiB */
+  SNN_JSON_MAX_TOKENS = 1 << 18,    /* values and keys */
+  SNN_JSON_MAX_CONTAINERS = 1 << 16 /* objects and arrays, for which jansson takes most: some 230 bytes an empty one */
 };
 
-/* Parse n bytes of JSON. Depth and tokens are counted before anything is allocated; duplicate keys are refused. *out is
- * owned by the caller (json_decref). Errors: FORMAT, TOO_LARGE, NO_MEMORY; `where` is `what`. */
+/* Parse n bytes of JSON. Depth, tokens and containers are counted before anything is allocated; duplicate keys are
+ * refused. *out is owned by the caller (json_decref). Errors: FORMAT, TOO_LARGE, NO_MEMORY; `where` is `what`. */
 snn_status snn_json_parse(const char *text, size_t n, const char *what, json_t **out, snn_error *err);
 
 /* Members of an object. All leave *out alone and return SNN_OK when the key is missing and `required` is false.

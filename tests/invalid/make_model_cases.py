@@ -675,7 +675,8 @@ def seeds():
         if dtype == "F16":
             m.tensors["out.weight"] = ["F16", [1, 1, 2, 3], w.astype("<f2").tobytes()]
         elif dtype == "BF16":
-            m.tensors["out.weight"] = ["BF16", [1, 1, 2, 3], (w.astype("<f4").view("<u4") >> 16).astype("<u2").tobytes()]
+            bits = w.astype("<f4").view("<u4") >> 16
+            m.tensors["out.weight"] = ["BF16", [1, 1, 2, 3], bits.astype("<u2").tobytes()]
         elif dtype == "I8":
             m.tensors["out.weight.scale"] = m.f32([0.25, 0.25, 0.25])
             m.tensors["out.weight"] = ["I8", [1, 1, 2, 3], np.arange(6).astype("i1").tobytes()]
