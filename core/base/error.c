@@ -3,6 +3,7 @@
 #include "base/error.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -24,9 +25,24 @@ const char *snn_status_name(snn_status status) {
   return (unsigned)status < SNN_STATUS_COUNT ? status_names[status] : "unknown";
 }
 
+/* Bytes of the UTF-8 sequence that starts at s, 0 when there is none: malformed, cut off, overlong or a surrogate. */
+static size_t utf8_length(const unsigned char *s) {
+  size_t n = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : (s[0] & 0xf0) == 0xe0 ? 3 : s[0] - 0xf0u < 5 ? 4 : 0;
+  for (size_t i = 1; i < n; i++)
+    if ((s[i] & 0xc0) != 0x80) return 0;
+  bool overlong = (s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xf0 && s[1] < 0x90);
+  bool outside = (s[0] == 0xed && s[1] >= 0xa0) || (s[0] == 0xf4 && s[1] >= 0x90); /* surrogates, past U+10FFFF */
+  bool control = s[0] < 0x20 || s[0] == 0x7f || (s[0] == 0xc2 && s[1] < 0xa0);
+  return overlong || outside || control ? 0 : n;
+}
+
+/* What is no text becomes '?', also where the end of the buffer cut a character: the text goes into JSON. */
 static void make_printable(char *s) {
-  for (; *s; s++)
-    if ((unsigned char)*s < 0x20 || (unsigned char)*s == 0x7f) *s = '?';
+  while (*s) {
+    size_t n = utf8_length((const unsigned char *)s);
+    if (n == 0) *s = '?';
+    s += n ? n : 1;
+  }
 }
 
 snn_status snn_fail(snn_error *err, snn_status status, const char *where, const char *format, ...) {

@@ -5,8 +5,8 @@
 #include "snn/status.h"
 
 /* Record `status` with the name of the thing at fault (may be NULL) and a printf-formatted sentence; returns `status`,
- * so that `return snn_fail(err, SNN_ERR_FORMAT, name, "...")` reads well. err may be NULL. Control bytes in the text
- * are replaced by '?'. */
+ * so that `return snn_fail(err, SNN_ERR_FORMAT, name, "...")` reads well. err may be NULL. Control characters
+ * and bytes that are not UTF-8 become '?'. */
 snn_status snn_fail(snn_error *err, snn_status status, const char *where, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
