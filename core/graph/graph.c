@@ -98,6 +98,34 @@ static snn_status check_conv(const snn_conv *conv, snn_shape in, snn_shape *out,
   return SNN_OK;
 }
 
+/* Does some window along one axis have no tap inside the map? With pads smaller than the kernel it starts before the
+ * end and ends after the start, so only dilation can step over the map: from before its start to past its end. */
+static bool misses_map(uint32_t in, uint32_t out, uint32_t stride, uint32_t dilation, uint32_t pad) {
+  for (uint32_t o = 0; o < out; o++) {
+    int64_t first = (int64_t)o * stride - pad;
+    if (first >= 0) break;
+    first += (-first + dilation - 1) / dilation * dilation; /* the first tap that is not before the map */
+    if (first >= in) return true;
+  }
+  return false;
+}
+
+static snn_status check_pool(const snn_pool *pool, snn_shape in, snn_shape *out, const char *name, snn_error *err) {
+  const snn_window *w = &pool->window;
+  snn_status status = check_window(w, in, out, name, err);
+  if (status != SNN_OK) return status;
+  if (w->pad_top >= w->kernel_h || w->pad_left >= w->kernel_w || w->pad_bottom >= w->kernel_h ||
+      w->pad_right >= w->kernel_w)
+    return snn_fail(err, SNN_ERR_FORMAT, name, "pooling pads must be smaller than the window");
+  if ((size_t)w->kernel_h * w->kernel_w > SNN_MAX_LAYER_ELEMENTS)
+    return snn_fail(err, SNN_ERR_TOO_LARGE, name, "more taps than the limit of %zu", SNN_MAX_LAYER_ELEMENTS);
+  if (misses_map(in.h, out->h, w->stride_h, w->dilation_h, w->pad_top) ||
+      misses_map(in.w, out->w, w->stride_w, w->dilation_w, w->pad_left))
+    return snn_fail(err, SNN_ERR_FORMAT, name, "a pooling window lies outside its %ux%u input, by its dilation", in.h,
+                    in.w);
+  return SNN_OK;
+}
+
 static snn_status check_neurons(const snn_neurons *p, snn_shape in, const char *name, snn_error *err) {
   if (!(p->clip > 0)) return snn_fail(err, SNN_ERR_FORMAT, name, "its clip must be > 0");
   if (p->n == 0) return SNN_OK;
@@ -167,19 +195,9 @@ static snn_status check_node(const snn_network *net, const snn_node *node, snn_s
       status = check_conv(&node->conv, in, shape, node->name, err);
       break;
     case SNN_LAYER_AVGPOOL:
-    case SNN_LAYER_MAXPOOL:
-      status = check_window(&node->pool.window, in, shape, node->name, err);
-      if (status == SNN_OK && (node->pool.window.pad_top >= node->pool.window.kernel_h ||
-                               node->pool.window.pad_left >= node->pool.window.kernel_w ||
-                               node->pool.window.pad_bottom >= node->pool.window.kernel_h ||
-                               node->pool.window.pad_right >= node->pool.window.kernel_w))
-        status = snn_fail(err, SNN_ERR_FORMAT, node->name, "pooling pads must be smaller than the window");
-      break;
-    case SNN_LAYER_NEURON:
-      status = check_neurons(&node->neurons, in, node->name, err);
-      break;
-    default:
-      break;
+    case SNN_LAYER_MAXPOOL: status = check_pool(&node->pool, in, shape, node->name, err); break;
+    case SNN_LAYER_NEURON: status = check_neurons(&node->neurons, in, node->name, err); break;
+    default: break;
   }
   return status == SNN_OK ? check_shape(*shape, node->name, err) : status;
 }
@@ -204,24 +222,19 @@ snn_status snn_graph_add(snn_network *net, const snn_node *node, uint32_t *index
   if (!copy.name || !inputs) return snn_fail_memory(err, "a layer");
   if (node->n_inputs) memcpy(inputs, node->inputs, node->n_inputs * sizeof *inputs);
   copy.inputs = inputs;
+  copy.n_readers = 0;
+  for (uint32_t i = 0; i < node->n_inputs; i++) net->nodes[node->inputs[i]].n_readers++;
   net->nodes[net->n_nodes] = copy;
   if (index) *index = net->n_nodes;
   net->n_nodes++;
   return SNN_OK;
 }
 
-uint32_t snn_graph_consumers(const snn_network *net, uint32_t i) {
-  uint32_t n = 0;
-  for (uint32_t j = i + 1; j < net->n_nodes; j++)
-    for (uint32_t k = 0; k < net->nodes[j].n_inputs; k++) n += net->nodes[j].inputs[k] == i;
-  return n;
-}
-
 snn_status snn_graph_finish(snn_network *net, bool need_thresholds, snn_error *err) {
   if (net->n_nodes < 2) return snn_fail(err, SNN_ERR_FORMAT, NULL, "a network needs an input and at least one layer");
   const snn_node *last = &net->nodes[net->n_nodes - 1];
   for (uint32_t i = 0; i + 1 < net->n_nodes; i++)
-    if (!snn_graph_consumers(net, i))
+    if (!net->nodes[i].n_readers)
       return snn_fail(err, SNN_ERR_FORMAT, net->nodes[i].name, "no layer reads it, and it is not the last one");
   if (last->kind == SNN_LAYER_NEURON)
     return snn_fail(
