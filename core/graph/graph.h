@@ -57,7 +57,8 @@ typedef struct snn_node {
   snn_layer_kind kind;
   uint32_t n_inputs;
   const uint32_t *inputs;
-  snn_shape shape; /* inferred by snn_graph_add; given only for the input node */
+  uint32_t n_readers; /* inputs of later nodes that are this one; kept by snn_graph_add */
+  snn_shape shape;    /* inferred by snn_graph_add; given only for the input node */
   union {
     snn_conv conv;       /* SNN_LAYER_CONV */
     snn_pool pool;       /* SNN_LAYER_AVGPOOL, SNN_LAYER_MAXPOOL */
@@ -101,8 +102,5 @@ snn_status snn_graph_finish(snn_network *net, bool need_thresholds, snn_error *e
 
 /* Output extent of a window over an input extent; false when the window does not fit. */
 bool snn_window_output(const snn_window *w, uint32_t in_h, uint32_t in_w, uint32_t *out_h, uint32_t *out_w);
-
-/* How many nodes read node i. */
-uint32_t snn_graph_consumers(const snn_network *net, uint32_t i);
 
 #endif

@@ -46,15 +46,20 @@ static uint64_t conv_weights(const snn_network *net, const snn_node *node) {
          node->shape.c;
 }
 
-/* Kernel positions of one axis that fall inside the input, summed over all outputs: padding costs nothing. */
+/* Outputs of one axis whose tap at `offset` (kernel index * dilation - pad) lies inside the input: those with
+ * 0 <= o * stride + offset < in. */
+static uint64_t outputs_reached(uint32_t in, uint32_t out, uint32_t stride, int64_t offset) {
+  int64_t first = offset < 0 ? (-offset + stride - 1) / stride : 0;
+  int64_t end = offset < (int64_t)in ? ((int64_t)in - offset + stride - 1) / stride : 0;
+  if (end > (int64_t)out) end = out;
+  return end > first ? (uint64_t)(end - first) : 0;
+}
+
+/* Pairs of output and kernel position of one axis that meet inside the input: padding costs nothing. */
 static uint64_t taps_inside(uint32_t in, uint32_t out, uint32_t kernel, uint32_t stride, uint32_t dilation,
                             uint32_t pad) {
   uint64_t n = 0;
-  for (uint32_t o = 0; o < out; o++)
-    for (uint32_t k = 0; k < kernel; k++) {
-      int64_t i = (int64_t)o * stride + (int64_t)k * dilation - pad;
-      n += i >= 0 && i < (int64_t)in;
-    }
+  for (uint32_t k = 0; k < kernel; k++) n += outputs_reached(in, out, stride, (int64_t)k * dilation - pad);
   return n;
 }
 

@@ -30,8 +30,7 @@ static size_t weight_count(const snn_network *net, const snn_node *n) {
 static snn_status fold_affines(snn_network *net, snn_error *err) {
   for (uint32_t i = 1; i < net->n_nodes; i++) {
     snn_node *affine = &net->nodes[i], *conv = &net->nodes[affine->inputs[0]];
-    if (!is_affine(net, affine) || conv->kind != SNN_LAYER_CONV || snn_graph_consumers(net, affine->inputs[0]) != 1)
-      continue;
+    if (!is_affine(net, affine) || conv->kind != SNN_LAYER_CONV || conv->n_readers != 1) continue;
     size_t n_weights = weight_count(net, conv), channels = conv->shape.c;
     float *weights = snn_arena_alloc(&net->arena, n_weights, sizeof *weights);
     float *bias = snn_arena_alloc(&net->arena, channels, sizeof *bias);
@@ -40,8 +39,8 @@ static snn_status fold_affines(snn_network *net, snn_error *err) {
       weights[k] = (float)((double)conv->conv.weights[k] * (double)affine->conv.weights[k % channels]);
     for (size_t c = 0; c < channels; c++)
       bias[c] = (float)((double)conv->conv.bias[c] * (double)affine->conv.weights[c] + (double)affine->conv.bias[c]);
-    affine->inputs =
-        conv->inputs; /* the affine's place becomes the folded convolution; the old one is left without readers */
+    /* The affine's place becomes the folded convolution; the old one is left without readers. */
+    affine->inputs = conv->inputs;
     affine->name = conv->name;
     affine->conv = conv->conv;
     affine->conv.weights = weights;
@@ -58,13 +57,15 @@ static void pool_before_neurons(snn_network *net) {
     if (pool->kind != SNN_LAYER_MAXPOOL) continue;
     uint32_t source = pool->inputs[0];
     snn_node *neurons = &net->nodes[source];
-    if (neurons->kind != SNN_LAYER_NEURON || snn_graph_consumers(net, source) != 1) continue;
+    if (neurons->kind != SNN_LAYER_NEURON || neurons->n_readers != 1) continue;
     snn_node was_pool = *pool, was_neurons = *neurons;
     *neurons = was_pool; /* earlier place: reads what the neurons read */
     neurons->inputs = was_neurons.inputs;
     *pool = was_neurons; /* later place: reads the earlier one, as the pool did */
     pool->inputs = was_pool.inputs;
     pool->shape = was_pool.shape;
+    neurons->n_readers = 1;
+    pool->n_readers = was_pool.n_readers;
   }
 }
 

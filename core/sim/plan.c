@@ -58,7 +58,7 @@ static void gather_facts(compiler *c) {
       uint32_t source = n->inputs[k];
       snn_layer_kind kind = net->nodes[source].kind;
       if (!c->facts[source].is_static && (kind == SNN_LAYER_CONV || kind == SNN_LAYER_ADD) &&
-          snn_graph_consumers(net, source) == 1)
+          net->nodes[source].n_readers == 1)
         c->facts[source].is_inlined = true;
     }
   }
