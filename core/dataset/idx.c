@@ -74,7 +74,7 @@ static bool replace_in(char *name, const char *from, const char *to) {
   char *found = NULL;
   for (char *p = strstr(name, from); p; p = strstr(p + 1, from)) found = p;
   if (!found) return false;
-  memcpy(found, to, strlen(to));
+  for (size_t i = 0; to[i]; i++) found[i] = to[i];
   return true;
 }
 

@@ -96,7 +96,7 @@ snn_status snn_dataset_open(const char *path, const snn_dataset_options *opt, sn
   if (!d) return snn_fail_memory(err, "a data set");
   snn_status status = look_at(path, &names, &source, err);
   if (status != SNN_OK) goto cleanup;
-  for (size_t i = 0; i < sizeof formats / sizeof *formats && !d->format; i++)
+  for (size_t i = 0; i < sizeof formats / sizeof formats[0] && !d->format; i++)
     if (formats[i]->recognise(&source)) d->format = formats[i];
   if (!d->format) {
     status = refuse(&source, err);

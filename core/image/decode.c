@@ -55,14 +55,10 @@ static bool depth_allowed(uint8_t color_type, uint8_t depth) {
   switch (depth) {
     case 1:
     case 2:
-    case 4:
-      return color_type == PNG_COLOR_TYPE_GRAY || color_type == PNG_COLOR_TYPE_PALETTE;
-    case 8:
-      return true;
-    case 16:
-      return color_type != PNG_COLOR_TYPE_PALETTE;
-    default:
-      return false;
+    case 4: return color_type == PNG_COLOR_TYPE_GRAY || color_type == PNG_COLOR_TYPE_PALETTE;
+    case 8: return true;
+    case 16: return color_type != PNG_COLOR_TYPE_PALETTE;
+    default: return false;
   }
 }
 

@@ -66,9 +66,9 @@ static void convert_row(const uint8_t *in, size_t width, uint32_t channels_in, u
 }
 
 /* Row sums: out[j][c] = sum over the covered columns of units * sample, at most 255 * n_in. */
-static void sum_columns(const uint8_t *row, size_t n_in, size_t n_out, uint32_t channels, uint64_t *out) {
+static void sum_columns(const uint8_t *row, const span *columns, size_t n_out, uint32_t channels, uint64_t *out) {
   for (size_t j = 0; j < n_out; j++, out += channels) {
-    const span s = span_of(j, n_in, n_out);
+    const span s = columns[j];
     const uint8_t *first = row + s.first * channels, *last = row + s.last * channels;
     for (uint32_t c = 0; c < channels; c++) {
       uint64_t between = 0;
@@ -78,16 +78,27 @@ static void sum_columns(const uint8_t *row, size_t n_in, size_t n_out, uint32_t 
   }
 }
 
-/* The two buffers of a resampling, bounded by one input row and two output rows. */
+/* Buffers of a resampling, bounded by one input row and a few output rows. */
 typedef struct scratch {
+  span *columns;         /* [shape.w] */
   uint8_t *row;          /* [in->width][c] the current input row, converted */
   uint64_t *row_sums;    /* [shape.w][c] its columns summed */
   uint64_t *accumulated; /* [shape.w][c] rows of the current output row */
 } scratch;
 
+/* sums / area, half up. The narrow division takes a fraction of the wide one's time and nearly every picture fits. */
+static void divide_row(const uint64_t *sums, size_t n, uint64_t area, uint8_t *out) {
+  if (area <= UINT32_MAX / 512) {
+    const uint32_t narrow = (uint32_t)area;
+    for (size_t k = 0; k < n; k++) out[k] = (uint8_t)((2 * (uint32_t)sums[k] + narrow) / (2 * narrow));
+  } else
+    for (size_t k = 0; k < n; k++) out[k] = (uint8_t)((2 * sums[k] + area) / (2 * area));
+}
+
 static void resample_area(const snn_samples *in, snn_shape shape, uint8_t background, scratch *t, uint8_t *out) {
   const size_t n_row = (size_t)shape.w * shape.c, stride = (size_t)in->width * in->channels;
   const uint64_t area = (uint64_t)in->width * in->height;
+  for (size_t j = 0; j < shape.w; j++) t->columns[j] = span_of(j, in->width, shape.w);
   size_t summed = SIZE_MAX; /* the input row that row_sums holds: neighbours share one when enlarging */
   for (size_t y = 0; y < shape.h; y++, out += n_row) {
     const span s = span_of(y, in->height, shape.h);
@@ -95,13 +106,13 @@ static void resample_area(const snn_samples *in, snn_shape shape, uint8_t backgr
     for (size_t i = s.first; i <= s.last; i++) {
       if (i != summed) {
         convert_row(in->pixels + i * stride, in->width, in->channels, background, shape.c, t->row);
-        sum_columns(t->row, in->width, shape.w, shape.c, t->row_sums);
+        sum_columns(t->row, t->columns, shape.w, shape.c, t->row_sums);
         summed = i;
       }
       const uint64_t weight = i == s.first ? s.weight_first : i == s.last ? s.weight_last : shape.h;
       for (size_t k = 0; k < n_row; k++) t->accumulated[k] += weight * t->row_sums[k];
     }
-    for (size_t k = 0; k < n_row; k++) out[k] = (uint8_t)((2 * t->accumulated[k] + area) / (2 * area));
+    divide_row(t->accumulated, n_row, area, out);
   }
 }
 
@@ -130,13 +141,15 @@ snn_status snn_samples_resample(const snn_samples *in, snn_shape shape, uint8_t 
     return SNN_OK;
   }
   const size_t n_row = (size_t)shape.w * shape.c;
-  scratch t = {.row = snn_alloc_array(in->width, shape.c),
+  scratch t = {.columns = snn_alloc_array(shape.w, sizeof *t.columns),
+               .row = snn_alloc_array(in->width, shape.c),
                .row_sums = snn_alloc_array(n_row, sizeof *t.row_sums),
                .accumulated = snn_alloc_array(n_row, sizeof *t.accumulated)};
-  if (!t.row || !t.row_sums || !t.accumulated)
+  if (!t.columns || !t.row || !t.row_sums || !t.accumulated)
     status = snn_fail_memory(err, "resampling a picture");
   else
     resample_area(in, shape, background, &t, out);
+  free(t.columns);
   free(t.row);
   free(t.row_sums);
   free(t.accumulated);
