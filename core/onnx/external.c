@@ -97,7 +97,7 @@ snn_status snn_onnx_external_bytes(onnx_import *im, const onnx_tensor *t, onnx_s
   uint64_t offset = 0, length = 0;
   if ((offset_text.n && !parse_number(offset_text, &offset)) || (length_text.n && !parse_number(length_text, &length)))
     return snn_fail(im->err, SNN_ERR_FORMAT, name, "offset or length of its external data is not a number");
-  snn_mapping m;
+  snn_mapping m = {NULL, 0};
   snn_status status = open_location(im, snn_onnx_external_entry(t, "location"), name, &m);
   if (status != SNN_OK) return status;
   if (offset > m.n_bytes || (length_text.n && length > m.n_bytes - offset))

@@ -179,7 +179,7 @@ static void clamp_range(int64_t n, int64_t start, int64_t end, int64_t step, int
   if (end > high) end = high;
   int64_t span = step > 0 ? end - start : start - end;
   int64_t stride = step == INT64_MIN ? INT64_MAX : step < 0 ? -step : step;
-  *count = span > 0 ? (span - 1) / stride + 1 : 0;
+  *count = span > 0 && stride > 0 ? (span - 1) / stride + 1 : 0;
   *first = start;
 }
 

@@ -82,9 +82,8 @@ typedef struct visit {
 
 enum { UNSEEN, OPEN, DONE };
 
-/* Walk back from node `first` over all it depends on; nodes are appended to `order` after their producers. */
-static snn_status visit_from(onnx_import *im, uint32_t first, uint8_t *state, visit *stack, uint32_t *order,
-                             uint32_t *n_order) {
+/* Walk back from node `first` over all it depends on; nodes are appended to im->order after their producers. */
+static snn_status visit_from(onnx_import *im, uint32_t first, uint8_t *state, visit *stack, uint32_t *n_order) {
   const onnx_graph *g = &im->model.graph;
   uint32_t depth = 0;
   char text[ONNX_LABEL];
@@ -95,7 +94,7 @@ static snn_status visit_from(onnx_import *im, uint32_t first, uint8_t *state, vi
     const onnx_node *node = &g->nodes[top->node];
     if (top->next_input == node->n_inputs) {
       state[top->node] = DONE;
-      order[(*n_order)++] = top->node;
+      im->order[(*n_order)++] = top->node;
       depth--;
       continue;
     }
@@ -114,18 +113,17 @@ static snn_status visit_from(onnx_import *im, uint32_t first, uint8_t *state, vi
   return SNN_OK;
 }
 
-static snn_status sort_nodes(onnx_import *im, uint32_t **out) {
+static snn_status sort_nodes(onnx_import *im) {
   uint32_t n = im->model.graph.n_nodes, n_order = 0;
   uint8_t *state = snn_arena_alloc(&im->scratch, n, sizeof *state);
   visit *stack = snn_arena_alloc(&im->scratch, n, sizeof *stack);
-  uint32_t *order = snn_arena_alloc(&im->scratch, n, sizeof *order);
-  if (!state || !stack || !order) return snn_fail_memory(im->err, "the order of nodes");
+  im->order = snn_arena_alloc(&im->scratch, n, sizeof *im->order);
+  if (!state || !stack || !im->order) return snn_fail_memory(im->err, "the order of nodes");
   for (uint32_t i = 0; i < n; i++) {
     if (state[i] != UNSEEN) continue;
-    snn_status status = visit_from(im, i, state, stack, order, &n_order);
+    snn_status status = visit_from(im, i, state, stack, &n_order);
     if (status != SNN_OK) return status;
   }
-  *out = order;
   return SNN_OK;
 }
 
@@ -136,9 +134,9 @@ static bool node_needed(onnx_import *im, const onnx_node *node) {
 }
 
 /* Mark what the output depends on, and count who reads what. Shape reads no activations, so it does not count. */
-static void mark_needed(onnx_import *im, const uint32_t *order) {
+static void mark_needed(onnx_import *im) {
   for (uint32_t i = im->model.graph.n_nodes; i-- > 0;) {
-    const onnx_node *node = &im->model.graph.nodes[order[i]];
+    const onnx_node *node = &im->model.graph.nodes[im->order[i]];
     if (!node_needed(im, node)) continue;
     for (uint32_t k = 0; k < node->n_inputs; k++) {
       onnx_value *v = snn_onnx_input(im, node, k);
@@ -275,18 +273,17 @@ static snn_status finish(onnx_import *im) {
 }
 
 static snn_status run_import(onnx_import *im) {
-  uint32_t *order = NULL;
   if (im->model.opset < MIN_OPSET || im->model.opset > MAX_OPSET)
     return snn_fail(im->err, im->model.opset == 0 ? SNN_ERR_FORMAT : SNN_ERR_UNSUPPORTED, "opset",
                     "the file uses opset %lld of the default domain; %d to %d are supported",
                     (long long)im->model.opset, MIN_OPSET, MAX_OPSET);
   snn_status status = collect_values(im);
-  if (status == SNN_OK) status = sort_nodes(im, &order);
+  if (status == SNN_OK) status = sort_nodes(im);
   if (status == SNN_OK) status = find_ends(im);
   if (status != SNN_OK) return status;
-  mark_needed(im, order);
+  mark_needed(im);
   for (uint32_t i = 0; i < im->model.graph.n_nodes; i++) {
-    const onnx_node *node = &im->model.graph.nodes[order[i]];
+    const onnx_node *node = &im->model.graph.nodes[im->order[i]];
     if (!node_needed(im, node)) continue;
     status = import_node(im, node);
     if (status != SNN_OK) return status;

@@ -50,6 +50,7 @@ struct onnx_import {
   const char *folder; /* of external data; NULL: refused */
   onnx_value *values;
   uint32_t n_values;
+  uint32_t *order; /* nodes in topological order, one entry each */
   uint32_t *slots; /* hash table of value indices + 1, n_slots a power of two */
   uint32_t n_slots;
   onnx_name *names; /* hash table, n_names a power of two */

@@ -36,7 +36,7 @@ static snn_status get_bound(onnx_import *im, const onnx_node *node, uint32_t i, 
 
 snn_status snn_onnx_clip(onnx_import *im, const onnx_node *node) {
   const onnx_activation *a;
-  double low, high;
+  double low = 0, high = 0;
   snn_status status = snn_onnx_get_activation(im, node, 0, false, &a);
   if (status == SNN_OK) status = get_bound(im, node, 1, "min", -FLT_MAX, &low);
   if (status == SNN_OK) status = get_bound(im, node, 2, "max", FLT_MAX, &high);
@@ -92,10 +92,10 @@ snn_status snn_onnx_softmax(onnx_import *im, const onnx_node *node) {
 /* The constant at input i as one number, or one per channel of `a`: its dimensions, aligned to the view's last, are 1
  * but for the channels'. */
 static snn_status get_channel_constant(onnx_import *im, const onnx_node *node, uint32_t i, const onnx_activation *a,
-                                       const onnx_const **out) {
-  snn_status status = snn_onnx_constant(im, node, i, out);
+                                       onnx_const *out) {
+  const onnx_const *c;
+  snn_status status = snn_onnx_constant(im, node, i, &c);
   if (status != SNN_OK) return status;
-  const onnx_const *c = *out;
   uint32_t n_channels = snn_onnx_shape(im, a).c;
   bool fits = c && c->n > 0 && c->rank <= a->rank;
   for (uint32_t k = 0; fits && k < c->rank; k++) {
@@ -106,6 +106,7 @@ static snn_status get_channel_constant(onnx_import *im, const onnx_node *node, u
   if (!fits)
     return snn_onnx_unsupported(im, node, " with this shape of constant input %u; one number, or one per channel, is",
                                 i);
+  *out = *c;
   return SNN_OK;
 }
 
@@ -160,7 +161,7 @@ static bool same_view(const onnx_activation *a, const onnx_activation *b) {
 
 /* Activations of one shape meet in an Add layer; their layers go to inputs[]. */
 static snn_status gather_branches(onnx_import *im, const onnx_node *node, uint32_t *inputs, uint32_t *n_branches,
-                                  uint32_t *first, const onnx_activation **out) {
+                                  uint32_t *first, onnx_activation *out) {
   const onnx_activation *a = NULL, *b;
   *n_branches = 0;
   for (uint32_t i = 0; i < node->n_inputs; i++) {
@@ -178,74 +179,77 @@ static snn_status gather_branches(onnx_import *im, const onnx_node *node, uint32
     inputs[(*n_branches)++] = b->layer;
   }
   if (!a) return snn_onnx_unsupported(im, node, " on constants only");
-  *out = a;
+  *out = *a;
   return SNN_OK;
 }
 
 snn_status snn_onnx_sum(onnx_import *im, const onnx_node *node) {
-  uint32_t inputs[ONNX_MAX_NODE_VALUES], n_branches, first = 0;
-  const onnx_activation *a = NULL;
-  const onnx_const *c;
+  uint32_t inputs[ONNX_MAX_NODE_VALUES], n_branches = 0, first = 0;
+  onnx_activation a = {.rank = 0};
+  onnx_const c;
   double *bias = NULL;
   snn_status status = gather_branches(im, node, inputs, &n_branches, &first, &a);
   if (status != SNN_OK) return status;
-  uint32_t n_channels = snn_onnx_shape(im, a).c;
+  uint32_t n_channels = snn_onnx_shape(im, &a).c;
   for (uint32_t i = 0; i < node->n_inputs; i++) {
     if (!snn_onnx_is_constant(im, node, i)) continue;
-    status = get_channel_constant(im, node, i, a, &c);
+    status = get_channel_constant(im, node, i, &a, &c);
     if (status == SNN_OK && !bias) status = new_numbers(im, node, n_channels, &bias);
     if (status != SNN_OK) return status;
-    for (uint32_t k = 0; k < n_channels; k++) bias[k] += channel(c, k);
+    for (uint32_t k = 0; k < n_channels; k++) bias[k] += channel(&c, k);
   }
-  if (n_branches == 1) return bias ? add_bias(im, node, first, a, bias) : snn_onnx_alias(im, node, first, a);
+  if (n_branches == 1) return bias ? add_bias(im, node, first, &a, bias) : snn_onnx_alias(im, node, first, &a);
   snn_node layer = {.kind = SNN_LAYER_ADD, .n_inputs = n_branches, .inputs = inputs};
-  status = snn_onnx_emit(im, node, &layer, (onnx_slice){NULL, 0}, a);
+  status = snn_onnx_emit(im, node, &layer, (onnx_slice){NULL, 0}, &a);
   if (status != SNN_OK || !bias) return status;
   return emit_constants(im, node, snn_onnx_result(im, node), NULL, bias);
 }
 
 /* One activation and one constant: which is which. */
-static snn_status split_operands(onnx_import *im, const onnx_node *node, uint32_t *activation,
-                                 const onnx_activation **a, const onnx_const **c) {
+static snn_status split_operands(onnx_import *im, const onnx_node *node, uint32_t *activation, onnx_activation *a,
+                                 onnx_const *c) {
   *activation = snn_onnx_is_constant(im, node, 0) ? 1 : 0;
   if (!snn_onnx_is_constant(im, node, 1 - *activation))
     return snn_onnx_unsupported(im, node, " on two activations; one of them must be constant");
-  snn_status status = snn_onnx_get_activation(im, node, *activation, false, a);
-  return status == SNN_OK ? get_channel_constant(im, node, 1 - *activation, *a, c) : status;
+  const onnx_activation *found;
+  snn_status status = snn_onnx_get_activation(im, node, *activation, false, &found);
+  if (status != SNN_OK) return status;
+  *a = *found;
+  return get_channel_constant(im, node, 1 - *activation, found, c);
 }
 
 snn_status snn_onnx_sub(onnx_import *im, const onnx_node *node) {
-  const onnx_activation *a;
-  const onnx_const *c;
-  uint32_t i;
-  double *bias, *scale;
+  onnx_activation a = {.rank = 0};
+  onnx_const c = {.n = 0};
+  uint32_t i = 0;
+  double *bias = NULL, *scale = NULL;
   snn_status status = split_operands(im, node, &i, &a, &c);
   if (status != SNN_OK) return status;
-  uint32_t n = snn_onnx_shape(im, a).c;
+  uint32_t n = snn_onnx_shape(im, &a).c;
   status = new_numbers(im, node, n, &bias);
   if (status == SNN_OK) status = new_numbers(im, node, n, &scale);
   if (status != SNN_OK) return status;
   for (uint32_t k = 0; k < n; k++) {
-    bias[k] = i == 0 ? -channel(c, k) : channel(c, k);
+    bias[k] = i == 0 ? -channel(&c, k) : channel(&c, k);
     scale[k] = -1.0;
   }
-  return i == 0 ? add_bias(im, node, i, a, bias) : emit_constants(im, node, a, scale, bias);
+  return i == 0 ? add_bias(im, node, i, &a, bias) : emit_constants(im, node, &a, scale, bias);
 }
 
 /* Multiply by the constant, or by its inverse. */
 static snn_status scale_by(onnx_import *im, const onnx_node *node, bool inverse) {
-  const onnx_activation *a;
-  const onnx_const *c;
-  uint32_t i;
-  double *scale;
+  onnx_activation a = {.rank = 0};
+  onnx_const c = {.n = 0};
+  uint32_t i = 0;
+  double *scale = NULL;
   snn_status status = split_operands(im, node, &i, &a, &c);
   if (status != SNN_OK) return status;
   if (inverse && i != 0) return snn_onnx_unsupported(im, node, " of a constant by an activation");
-  uint32_t n = snn_onnx_shape(im, a).c;
+  uint32_t n = snn_onnx_shape(im, &a).c;
   status = new_numbers(im, node, n, &scale);
   if (status != SNN_OK) return status;
-  for (uint32_t k = 0; k < n; k++) scale[k] = inverse ? 1.0 / channel(c, k) : channel(c, k);
-  return emit_constants(im, node, a, scale, NULL);
+  for (uint32_t k = 0; k < n; k++) scale[k] = inverse ? 1.0 / channel(&c, k) : channel(&c, k);
+  return emit_constants(im, node, &a, scale, NULL);
 }
 
 snn_status snn_onnx_mul(onnx_import *im, const onnx_node *node) {

@@ -106,7 +106,7 @@ static snn_status emit_pool(onnx_import *im, const onnx_node *node, snn_layer_ki
 
 /* Kernel, window and ceil_mode of AveragePool and MaxPool. *out is the operator's own window. */
 static snn_status pool_window(onnx_import *im, const onnx_node *node, const onnx_activation *a, snn_window *out) {
-  uint32_t kernel[2];
+  uint32_t kernel[2] = {0, 0};
   int64_t ceil_mode;
   onnx_attribute ignored;
   if (!snn_onnx_find_attribute(node, "kernel_shape", &ignored))

@@ -1,8 +1,6 @@
 /* Operators that only look at a layer differently: Flatten, Reshape, Squeeze, Unsqueeze, Shape, Pad. None of them makes
  * a layer. Invariant: the elements of a view are those of its layer in ONNX order, so the batch stays dimension 0 and
  * the product of the others stays the layer's size. Real transposition of activations is refused. */
-#include <string.h>
-
 #include "onnx/import.h"
 
 static int64_t view_size(const onnx_import *im, const onnx_activation *a) {
@@ -133,7 +131,7 @@ snn_status snn_onnx_shape_of(onnx_import *im, const onnx_node *node) {
 
 /* ---- Pad ---- */
 
-/* Pads as [begin of each dimension..., end of each...]; *all_zero is the usual case of exporters. */
+/* Pads, zero so far, as [begin of each dimension..., end of each...]; *all_zero is the usual case of exporters. */
 static snn_status get_pads(onnx_import *im, const onnx_node *node, uint32_t rank, int64_t pads[2 * ONNX_MAX_RANK],
                            bool *all_zero) {
   int64_t list[ONNX_MAX_RANK], axes[ONNX_MAX_RANK];
@@ -146,7 +144,6 @@ static snn_status get_pads(onnx_import *im, const onnx_node *node, uint32_t rank
     for (n_axes = 0; n_axes < rank; n_axes++) axes[n_axes] = n_axes;
   if (!given || n != 2 * n_axes)
     return snn_onnx_fail(im, node, SNN_ERR_FORMAT, "it needs two pads for each of %u dimensions", n_axes);
-  memset(pads, 0, 2 * ONNX_MAX_RANK * sizeof *pads);
   *all_zero = true;
   for (uint32_t i = 0; i < n_axes; i++) {
     uint32_t axis;
@@ -176,10 +173,10 @@ static bool widen(uint32_t *pad, int64_t by) {
 
 snn_status snn_onnx_pad(onnx_import *im, const onnx_node *node) {
   const onnx_activation *a;
-  onnx_slice mode;
-  double value;
+  onnx_slice mode = {NULL, 0};
+  double value = 0;
   bool all_zero = false;
-  int64_t pads[2 * ONNX_MAX_RANK];
+  int64_t pads[2 * ONNX_MAX_RANK] = {0};
   snn_status status = snn_onnx_get_activation(im, node, 0, true, &a);
   if (status == SNN_OK) status = get_pads(im, node, a->rank, pads, &all_zero);
   if (status == SNN_OK) status = snn_onnx_get_text(im, node, "mode", &mode);
