@@ -380,9 +380,9 @@ static void test_consumers_and_copies(void **state) {
   inputs[1] = 0; /* the network has its own copies */
   assert_string_equal(net->nodes[1].name, "c");
   assert_int_equal(net->nodes[2].inputs[1], 1);
-  assert_int_equal(snn_graph_consumers(net, 0), 2);
-  assert_int_equal(snn_graph_consumers(net, 1), 2);
-  assert_int_equal(snn_graph_consumers(net, 2), 0);
+  assert_int_equal(net->nodes[0].n_readers, 2);
+  assert_int_equal(net->nodes[1].n_readers, 2);
+  assert_int_equal(net->nodes[2].n_readers, 0);
   snn_network_free(net);
 }
 
