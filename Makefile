@@ -75,6 +75,12 @@ $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(CFLAGS) -MMD -MP -c $< -o $@
 
+# Only these files are compiled for their instruction set; dispatch.c decides at run time which may run.
+ifeq ($(shell uname -m),x86_64)
+$(BUILD)/obj/core/kernels/avx2.o: CFLAGS_ALL += -mavx2
+$(BUILD)/obj/core/kernels/avx512.o: CFLAGS_ALL += -mavx512f
+endif
+
 $(LIB): $(call objects,$(LIB_SOURCES))
 $(SERVER_LIB): $(call objects,$(filter-out server/main.c,$(SERVER_SOURCES)))
 $(LIB) $(SERVER_LIB):

@@ -1,9 +1,33 @@
-/* Which kernel table runs on this machine. There is one so far: the scalar reference. */
+/* Which kernel table runs on this machine. Decided once; asks the processor and one environment variable, nothing else.
+ */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "kernels/kernels.h"
 #include "snn/session.h"
 
+const snn_kernels *snn_kernels_available(unsigned i) {
+#ifdef __x86_64__
+  if (__builtin_cpu_supports("avx512f") && i-- == 0) return &snn_kernels_avx512;
+  if (__builtin_cpu_supports("avx2") && i-- == 0) return &snn_kernels_avx2;
+#endif
+  return i == 0 ? &snn_kernels_scalar : NULL;
+}
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static const snn_kernels *chosen;
+
+static void choose(void) {
+  const char *wanted = getenv("SPIKED_KERNELS");
+  chosen = snn_kernels_available(0);
+  for (unsigned i = 0; wanted && snn_kernels_available(i); i++)
+    if (strcmp(snn_kernels_available(i)->name, wanted) == 0) chosen = snn_kernels_available(i);
+}
+
 const snn_kernels *snn_kernels_get(void) {
-  return &snn_kernels_scalar;
+  pthread_once(&once, choose);
+  return chosen;
 }
 
 const char *snn_kernels_name(void) {

@@ -47,11 +47,22 @@ typedef struct snn_kernels {
   /* The same for graded values [in_h][in_w][in_c]: acc += x * w. Returns multiply-accumulates: taps inside the map,
    * zeros included. */
   uint64_t (*conv_graded)(const snn_conv_args *a, snn_site site, const float *x, float *acc);
+
+  /* n <= SNN_BLOCK neurons: v += current; where v >= fire: v -= theta and a spike. Returns the spikes, neuron i in bit
+   * i. */
+  uint64_t (*integrate_fire)(float *v, const float *current, const float *fire, const float *theta, uint32_t n);
 } snn_kernels;
 
 extern const snn_kernels snn_kernels_scalar;
+#ifdef __x86_64__
+extern const snn_kernels snn_kernels_avx2, snn_kernels_avx512;
+#endif
 
-/* The table in use: chosen once, from what the processor can do. */
+/* Table i of those this processor can run, the fastest first, scalar last; NULL behind the last. */
+const snn_kernels *snn_kernels_available(unsigned i);
+
+/* The table in use: the fastest, or the one the environment variable SPIKED_KERNELS names, where it can run (a way for
+ * tests to compare). Chosen once. */
 const snn_kernels *snn_kernels_get(void);
 
 #endif

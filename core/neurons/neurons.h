@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+#include "kernels/kernels.h"
 #include "snn/session.h"
 
 /* Constants of n <= 64 neurons, n entries each; see snn_neurons in graph.h. */
@@ -15,7 +16,7 @@ typedef struct snn_neuron_constants {
 typedef struct snn_neuron_model {
   const char *name;
   /* One step of n <= 64 neurons: v[n] potentials (updated), current[n] I(t). Returns the spikes, neuron i in bit i. */
-  uint64_t (*step)(float *v, const float *current, snn_neuron_constants k, uint32_t n);
+  uint64_t (*step)(const snn_kernels *kernels, float *v, const float *current, snn_neuron_constants k, uint32_t n);
 } snn_neuron_model;
 
 extern const snn_neuron_model snn_neuron_if;

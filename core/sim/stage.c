@@ -86,7 +86,7 @@ static uint64_t sink(const snn_stage_context *ctx, const snn_stage *stage, snn_s
   if (stage->sink == SNN_SINK_SPIKES) {
     float *v = (float *)(void *)(ctx->memory + stage->state) + element;
     snn_neuron_constants k = {.fire = stage->fire + site.begin, .theta = stage->theta + site.begin};
-    uint64_t bits = ctx->neuron->step(v, acc, k, site.n);
+    uint64_t bits = ctx->neuron->step(ctx->kernels, v, acc, k, site.n);
     size_t position = (size_t)site.y * e->shape.w + site.x;
     edge_words(ctx, e, t)[position * e->words + site.begin / SNN_BLOCK] = bits;
     return (uint64_t)__builtin_popcountll(bits);
