@@ -3,6 +3,7 @@
  * gate as any other graph. */
 #include "graph/passes.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,6 +83,18 @@ static bool neurons_named(const snn_network *net, const char *name) {
   return false;
 }
 
+/* A name for neurons that no neurons so far have: their driver's, else their own, else the driver's with a number.
+ * Writes only the last into buf. */
+static const char *neurons_name(const snn_network *net, const snn_node *neurons, char buf[SNN_MAX_NAME]) {
+  const char *driver = driver_name(net, neurons);
+  if (!neurons_named(net, driver)) return driver;
+  if (!neurons_named(net, neurons->name)) return neurons->name;
+  for (uint32_t k = 2;; k++) { /* at most SNN_MAX_NODES names are taken */
+    snprintf(buf, SNN_MAX_NAME, "%.240s_%u", driver, k);
+    if (!neurons_named(net, buf)) return buf;
+  }
+}
+
 /* Rebuild the list with only what leads to the last node. Neurons are named after what drives them, where that is free:
  * folding has removed layers an importer may have named them after. */
 static snn_status drop_dead(snn_network *net, snn_error *err) {
@@ -102,10 +115,8 @@ static snn_status drop_dead(snn_network *net, snn_error *err) {
   for (uint32_t i = 0; status == SNN_OK && i < n; i++) {
     if (!alive[i]) continue;
     for (uint32_t k = 0; k < old[i].n_inputs; k++) wires(&old[i])[k] = place[old[i].inputs[k]];
-    if (old[i].kind == SNN_LAYER_NEURON) {
-      const char *name = driver_name(net, &old[i]);
-      if (!neurons_named(net, name)) old[i].name = name;
-    }
+    char buf[SNN_MAX_NAME];
+    if (old[i].kind == SNN_LAYER_NEURON) old[i].name = neurons_name(net, &old[i], buf);
     status = snn_graph_add(net, &old[i], &place[i], err);
   }
   free(old);
