@@ -198,9 +198,9 @@ int tool_convert(int argc, char **argv) {
     subject = a.labels_file;
   }
   if (status == SNN_OK && a.data) {
-    snn_dataset_options d = {.labels = labels, .n_labels = a.opt.n_labels};
     subject = a.data;
-    status = snn_dataset_open(a.data, &d, &data, &err);
+    status =
+        snn_dataset_open(a.data, NULL, &data, &err); /* activations need no classes, so folders may have any name */
   }
   if (status == SNN_OK) {
     subject = a.onnx;
