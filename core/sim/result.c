@@ -3,16 +3,18 @@
 
 #include <math.h>
 
+/* Is class a to be listed before class b? What is no number comes last, so that the order is one whatever is in it. */
+static bool before(const float *scores, size_t a, size_t b) {
+  bool a_is_nan = isnan(scores[a]), b_is_nan = isnan(scores[b]);
+  if (a_is_nan != b_is_nan) return b_is_nan;
+  return scores[a] > scores[b] || (!(scores[b] > scores[a]) && a < b);
+}
+
 size_t snn_argmax(const float *scores, size_t classes) {
   size_t best = 0;
   for (size_t i = 1; i < classes; i++)
-    if (scores[i] > scores[best]) best = i;
+    if (before(scores, i, best)) best = i;
   return best;
-}
-
-/* Is class a to be listed before class b? */
-static bool before(const float *scores, size_t a, size_t b) {
-  return scores[a] > scores[b] || (!(scores[b] > scores[a]) && a < b);
 }
 
 void snn_rank(const float *scores, size_t classes, snn_ranked *out, size_t k) {
