@@ -94,13 +94,9 @@ void snn_reference_run(const snn_reference *r, const snn_kernels *kernels, snn_t
     snn_team_barrier(team);
     snn_team_share(team, snn_shape_size(n->shape), &begin, &end);
     switch (n->kind) {
-      case SNN_LAYER_CONV:
-        run_conv(r, kernels, i, team, in, out);
-        break;
+      case SNN_LAYER_CONV: run_conv(r, kernels, i, team, in, out); break;
       case SNN_LAYER_AVGPOOL:
-      case SNN_LAYER_MAXPOOL:
-        run_pool(n, net->nodes[n->inputs[0]].shape, team, in, out);
-        break;
+      case SNN_LAYER_MAXPOOL: run_pool(n, net->nodes[n->inputs[0]].shape, team, in, out); break;
       case SNN_LAYER_ADD:
         memcpy(out + begin, in + begin, (end - begin) * sizeof *out);
         for (uint32_t k = 1; k < n->n_inputs; k++) {
