@@ -72,9 +72,10 @@ static void pool_before_neurons(snn_network *net) {
 
 /* The name of what drives neurons: the convolution or addition behind any pools. */
 static const char *driver_name(const snn_network *net, const snn_node *neurons) {
-  const snn_node *n = &net->nodes[neurons->inputs[0]];
-  while (n->kind == SNN_LAYER_AVGPOOL || n->kind == SNN_LAYER_MAXPOOL) n = &net->nodes[n->inputs[0]];
-  return n->name;
+  const snn_node *nodes = net->nodes; /* not empty: inputs precede their readers */
+  uint32_t i = neurons->inputs[0];
+  while (nodes && (nodes[i].kind == SNN_LAYER_AVGPOOL || nodes[i].kind == SNN_LAYER_MAXPOOL)) i = nodes[i].inputs[0];
+  return nodes ? nodes[i].name : neurons->name;
 }
 
 static bool neurons_named(const snn_network *net, const char *name) {

@@ -2,6 +2,7 @@
  * same bits. Portable integer arithmetic: the answer depends on no compiler or processor feature. */
 #include "model/rounding.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -61,6 +62,7 @@ bool snn_round_f16(const float *in, size_t n, uint16_t *out) {
 }
 
 void snn_i8_scales(const float *in, size_t n, size_t channels, float *scale) {
+  assert(channels > 0);
   for (size_t c = 0; c < channels; c++) scale[c] = 0;
   for (size_t i = 0; i < n; i++) scale[i % channels] = fmaxf(scale[i % channels], fabsf(in[i]));
   for (size_t c = 0; c < channels; c++) {

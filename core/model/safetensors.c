@@ -285,7 +285,8 @@ snn_status snn_tensor_writer_begin(const char *path, const snn_metadata_entry *m
   }
   status = put_metadata(header, metadata, n_metadata, err);
   for (size_t i = 0; i < n_tensors && status == SNN_OK; i++) {
-    assert(w.expected % snn_dtype_bytes(tensors[i].dtype) == 0);
+    size_t element = snn_dtype_bytes(tensors[i].dtype);
+    assert(element > 0 && w.expected % element == 0);
     status = put_tensor(header, &tensors[i], w.expected, err);
     w.expected += tensors[i].n_bytes;
   }

@@ -65,7 +65,7 @@ snn_status snn_session_create(const snn_network *net, const snn_session_options 
     s->lanes = calloc(s->threads, sizeof *s->lanes);
     if (!s->lanes) status = snn_fail_memory(err, "a simulation session");
   }
-  for (uint32_t i = 0; status == SNN_OK && i < s->threads; i++) status = create_lane(s, &s->lanes[i], err);
+  for (uint32_t i = 0; status == SNN_OK && s->lanes && i < s->threads; i++) status = create_lane(s, &s->lanes[i], err);
   if (status != SNN_OK) {
     snn_session_free(s);
     return status;

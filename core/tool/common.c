@@ -38,11 +38,13 @@ uint32_t tool_number(struct argp_state *state, const char *option, const char *t
 size_t tool_timesteps(struct argp_state *state, const char *text, uint32_t out[TOOL_MAX_LIST]) {
   size_t n = 0;
   for (const char *p = text;; p++) {
-    char *end;
+    char *end = NULL;
     unsigned long t = 0;
-    if (!whole_number(p, &end, &t) || (*end && *end != ',') || t < 1 || t > SNN_MAX_TIMESTEPS || n == TOOL_MAX_LIST)
+    if (!whole_number(p, &end, &t) || (*end && *end != ',') || t < 1 || t > SNN_MAX_TIMESTEPS || n == TOOL_MAX_LIST) {
       argp_error(state, "timesteps: '%s' is not a list of up to %d numbers from 1 to %d, such as 4,8,16", text,
                  TOOL_MAX_LIST, SNN_MAX_TIMESTEPS);
+      return 0; /* not reached: argp_error exits */
+    }
     if (n && t <= out[n - 1]) argp_error(state, "timesteps: '%s' is not in ascending order", text);
     out[n++] = (uint32_t)t;
     p = end;
