@@ -34,7 +34,7 @@ static const struct argp_option options[] = {
      "pictures to take activations from: a folder of class folders or of PNGs, a CIFAR-10 binary file, an IDX file", 0},
     {"limit", TOOL_KEY_LIMIT, "N", 0, "use at most N pictures, evenly spaced (default 1000; 0: all)", 0},
     {"threshold", KEY_THRESHOLD, "RULE", 0, "max, percentile=P (default percentile=99.9) or clip", 0},
-    {"per", KEY_PER, "SCOPE", 0, "one threshold per layer (default) or per channel", 0},
+    {"per", KEY_PER, "SCOPE", 0, "one threshold per channel (default) or per layer", 0},
     {"mean", KEY_MEAN, "LIST", 0, "per channel, of pixels in 0..1: R,G,B or one value (default 0)", 0},
     {"std", KEY_STD, "LIST", 0, "likewise (default 1)", 0},
     {"background", KEY_BACKGROUND, "0-255", 0, "what transparent pixels lie over (default 0, black)", 0},
@@ -180,7 +180,8 @@ int tool_convert(int argc, char **argv) {
       NULL,
       NULL,
       NULL};
-  arguments a = {.opt = {.threshold = SNN_THRESHOLD_PERCENTILE, .percentile = 99.9, .data_limit = 1000}};
+  arguments a = {
+      .opt = {.threshold = SNN_THRESHOLD_PERCENTILE, .percentile = 99.9, .scope = SNN_PER_CHANNEL, .data_limit = 1000}};
   for (int c = 0; c < SNN_MAX_CHANNELS_IN; c++) a.preprocess.std[c] = 1.0f;
   int code = tool_parse(&argp, argc, argv, &a);
   if (code != EXIT_OK) return code;
