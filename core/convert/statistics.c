@@ -42,7 +42,8 @@ float snn_activation_percentile(const snn_activation_stats *s, uint32_t begin, u
     for (uint32_t c = begin; c < end; c++) here += (double)s->histogram[(size_t)c * SNN_HISTOGRAM_BINS + b];
     if (here > 0 && below + here >= rank) {
       if (b == 0) return 0;
-      double x = edge_of(b) + (edge_of(b + 1) - edge_of(b)) * (rank - below) / here;
+      double upper = b + 1 < SNN_HISTOGRAM_BINS ? edge_of(b + 1) : (double)max; /* the last bin has no upper edge */
+      double x = edge_of(b) + (upper - edge_of(b)) * (rank - below) / here;
       return x < (double)max ? (float)x : max;
     }
     below += here;
