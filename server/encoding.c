@@ -20,8 +20,6 @@ bool base64_decode(const char *text, size_t n, uint8_t *out, size_t *n_out, size
   size_t end = n;
   if (n % 4 == 0)
     while (end > 0 && n - end < 2 && text[end - 1] == '=') end--;
-  *bad = end;
-  if (end % 4 == 1) return false;
   uint32_t bits = 0;
   unsigned n_bits = 0;
   size_t written = 0;
@@ -39,6 +37,8 @@ bool base64_decode(const char *text, size_t n, uint8_t *out, size_t *n_out, size
       bits &= (1u << n_bits) - 1;
     }
   }
+  *bad = end;
+  if (end % 4 == 1) return false;
   if (bits != 0) { /* leftover bits of the last character must be zero, else two texts would mean the same bytes */
     *bad = end - 1;
     return false;

@@ -37,6 +37,8 @@ static void on_inference_done(inference *inf) {
 static enum MHD_Result send_reply(exchange *x) {
   request *r = &x->request;
   if (r->problem.kind != PROBLEM_NONE) reply_problem(r);
+  httpd_multipart_free(x);
+  request_drop_inference(r);
   reply *out = &r->reply;
   struct MHD_Response *response = MHD_create_response_from_buffer(
       out->n_body, out->body, out->body ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
@@ -145,7 +147,6 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 
 static void write_access_log(const exchange *x) {
   const request *r = &x->request;
-  const inference *inf = r->inference;
   double ms = (double)(snn_clock_ns() - r->begun_ns) / 1e6;
   log_field fields[] = {LOG_TEXT("id", r->id),
                         LOG_TEXT("method", r->method),
@@ -160,9 +161,9 @@ static void write_access_log(const exchange *x) {
                         LOG_LAST};
   size_t n = 7;
   if (*r->model) fields[n++] = (log_field)LOG_TEXT("model", r->model);
-  if (inf) {
-    fields[n++] = (log_field)LOG_INTEGER("timesteps", inf->options.run.timesteps);
-    fields[n++] = (log_field)LOG_INTEGER("images", inf->n_images);
+  if (r->timesteps) {
+    fields[n++] = (log_field)LOG_INTEGER("timesteps", r->timesteps);
+    fields[n++] = (log_field)LOG_INTEGER("images", r->n_images);
   }
   log_event(&x->server->log, LOG_INFO, "request", fields);
 }

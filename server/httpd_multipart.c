@@ -31,9 +31,11 @@ static enum MHD_Result on_part(void *context, enum MHD_ValueKind kind, const cha
   return ok ? MHD_YES : MHD_NO;
 }
 
-static bool malformed(exchange *x) {
-  return problem_set(&x->request.problem, PROBLEM_BAD_REQUEST,
-                     "body: malformed multipart/form-data (boundary missing, or the closing one)");
+/* What was noticed first counts: a parser that was stopped half way is no malformed body. */
+static void malformed(exchange *x) {
+  if (x->request.inference->problem.kind == PROBLEM_NONE)
+    problem_set(&x->request.problem, PROBLEM_BAD_REQUEST,
+                "body: malformed multipart/form-data (boundary missing, or the closing one)");
 }
 
 void httpd_multipart_begin(exchange *x) {
@@ -42,9 +44,7 @@ void httpd_multipart_begin(exchange *x) {
 }
 
 void httpd_multipart_feed(exchange *x, const char *bytes, size_t n) {
-  request *r = &x->request;
-  if (!x->multipart || MHD_post_process(x->multipart, bytes, n) == MHD_YES) return;
-  if (r->inference->problem.kind == PROBLEM_NONE && r->problem.kind == PROBLEM_NONE) malformed(x);
+  if (x->multipart && MHD_post_process(x->multipart, bytes, n) != MHD_YES) malformed(x);
 }
 
 void httpd_multipart_end(exchange *x) {

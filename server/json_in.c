@@ -20,10 +20,11 @@ static json_t *parse_object(const char *text, size_t n, const char *what, proble
     case JSON_SCAN_TOO_MANY:
       problem_set(p, PROBLEM_BAD_REQUEST, "%s: JSON of more than %d values", what, TOKENS_MAX);
       return NULL;
+    case JSON_SCAN_NUL: problem_set(p, PROBLEM_BAD_REQUEST, "%s: not JSON: a NUL byte", what); return NULL;
     case JSON_SCAN_OK: break;
   }
   json_error_t why;
-  json_t *root = json_loadb(text, n, JSON_REJECT_DUPLICATES, &why);
+  json_t *root = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
   if (json_is_object(root)) return root;
   if (root)
     problem_set(p, PROBLEM_BAD_REQUEST, "%s: expected a JSON object", what);

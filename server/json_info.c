@@ -22,9 +22,10 @@ static json_t *real_list(const float *v, size_t n) {
 static json_t *input_object(const snn_network *net) {
   snn_shape in = snn_network_input(net);
   const snn_preprocess *pre = snn_network_preprocess(net);
+  size_t n_listed = in.c < SNN_MAX_CHANNELS_IN ? in.c : SNN_MAX_CHANNELS_IN; /* a long vector lists no more */
   return json_pack("{s:I, s:I, s:I, s:o, s:o, s:I}", "channels", (json_int_t)in.c, "height", (json_int_t)in.h, "width",
-                   (json_int_t)in.w, "mean", real_list(pre->mean, in.c), "std", real_list(pre->std, in.c), "background",
-                   (json_int_t)pre->background);
+                   (json_int_t)in.w, "mean", real_list(pre->mean, n_listed), "std", real_list(pre->std, n_listed),
+                   "background", (json_int_t)pre->background);
 }
 
 static json_t *label_list(const snn_network *net) {

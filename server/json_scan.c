@@ -3,6 +3,7 @@
 #include "json_scan.h"
 
 #include <stdbool.h>
+#include <string.h>
 
 /* Just behind a string that began before `p`; `end` when it does not close. */
 static const char *skip_string(const char *p, const char *end) {
@@ -15,6 +16,7 @@ json_scan_result json_scan(const char *text, size_t n, unsigned max_depth, size_
   unsigned depth = 0;
   size_t tokens = 0;
   bool in_word = false; /* inside a number or a literal */
+  if (n && memchr(text, 0, n)) return JSON_SCAN_NUL;
   while (p < end) {
     char c = *p++;
     bool starts = false, word = false;

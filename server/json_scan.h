@@ -7,7 +7,12 @@
 
 #include <stddef.h>
 
-typedef enum json_scan_result { JSON_SCAN_OK, JSON_SCAN_TOO_DEEP, JSON_SCAN_TOO_MANY } json_scan_result;
+typedef enum json_scan_result {
+  JSON_SCAN_OK,
+  JSON_SCAN_TOO_DEEP,
+  JSON_SCAN_TOO_MANY,
+  JSON_SCAN_NUL /* a NUL byte: never JSON, and some parsers would stop reading there */
+} json_scan_result;
 
 /* Nesting of arrays and objects at most max_depth; values, member names included, at most max_tokens. A text that
  * passes makes a parser create at most max_tokens nodes. */

@@ -1,8 +1,9 @@
 /* Log lines. Keeps the invariant that a line is one event, at most 4096 bytes (the size a pipe takes atomically), and
- * holds no byte a client could use to forge another line. Does not buffer, rotate or filter: that is the job of
- * whatever reads stderr. */
+ * holds no byte a client could use to forge another line, and that no thread waits for a reader. Does not buffer,
+ * rotate or filter: that is the job of whatever reads stderr. */
 #include "log.h"
 
+#include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -111,16 +112,42 @@ size_t log_format(char *line, size_t n_line, bool json, const char *time, log_le
   return c.n;
 }
 
-void log_event(const logger *out, log_level level, const char *event, const log_field *fields) {
-  char stamp[40], line[LINE_BYTES];
+void log_init(logger *out, int fd, bool json) {
+  *out = (logger){.fd = fd, .json = json};
+  pthread_mutex_init(&out->lock, NULL);
+}
+
+void log_destroy(logger *out) {
+  pthread_mutex_destroy(&out->lock);
+}
+
+static size_t format_now(const logger *out, char line[LINE_BYTES], log_level level, const char *event,
+                         const log_field *fields) {
+  char stamp[40];
   struct timespec now;
   struct tm utc;
   clock_gettime(CLOCK_REALTIME, &now);
   gmtime_r(&now.tv_sec, &utc);
   size_t n = strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &utc);
   snprintf(stamp + n, sizeof stamp - n, ".%03dZ", (int)(now.tv_nsec / 1000000));
-  n = log_format(line, sizeof line, out->json, stamp, level, event, fields);
-  /* A log that cannot be written must not stop the service: the result is deliberately not acted upon. */
-  ssize_t written = write(out->fd, line, n);
-  (void)written;
+  return log_format(line, LINE_BYTES, out->json, stamp, level, event, fields);
+}
+
+/* A pipe that polls writable takes LINE_BYTES without blocking; with the lock held nobody else fills it in between. */
+static bool try_write(const logger *out, const char *line, size_t n) {
+  struct pollfd p = {.fd = out->fd, .events = POLLOUT};
+  return poll(&p, 1, 0) == 1 && (p.revents & POLLOUT) && write(out->fd, line, n) == (ssize_t)n;
+}
+
+void log_event(logger *out, log_level level, const char *event, const log_field *fields) {
+  char line[LINE_BYTES], notice[LINE_BYTES];
+  size_t n = format_now(out, line, level, event, fields);
+  pthread_mutex_lock(&out->lock);
+  if (out->dropped) {
+    size_t n_notice = format_now(out, notice, LOG_WARNING, "log-lines-dropped",
+                                 (log_field[]){LOG_INTEGER("lines", out->dropped), LOG_LAST});
+    if (try_write(out, notice, n_notice)) out->dropped = 0;
+  }
+  if (out->dropped || !try_write(out, line, n)) out->dropped++;
+  pthread_mutex_unlock(&out->lock);
 }

@@ -1,4 +1,5 @@
 /* The daemon's log: one line an event on stderr, as text or as JSON, each written by one write(2).
+ * When nobody reads it, lines are dropped and counted: the service never waits for its log.
  *
  *   log_event(logger, LOG_INFO, "listening", (log_field[]){LOG_TEXT("address", text), LOG_LAST});
  *
@@ -6,6 +7,7 @@
 #ifndef SERVER_LOG_H
 #define SERVER_LOG_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -14,7 +16,12 @@ typedef enum log_level { LOG_INFO, LOG_WARNING, LOG_ERROR } log_level;
 typedef struct logger {
   int fd;
   bool json;
+  pthread_mutex_t lock;
+  unsigned long dropped; /* lines since the last one that was written */
 } logger;
+
+void log_init(logger *out, int fd, bool json);
+void log_destroy(logger *out);
 
 typedef struct log_field {
   const char *key; /* NULL: the last one */
@@ -34,7 +41,7 @@ typedef struct log_field {
   { .key = NULL }
 
 /* A line that would be longer than 4096 bytes is cut at a field's end, so that lines of several threads never mix. */
-void log_event(const logger *out, log_level level, const char *event, const log_field *fields);
+void log_event(logger *out, log_level level, const char *event, const log_field *fields);
 
 /* The line log_event would write, without its time stamp's value fixed: for tests. Returns its length. */
 size_t log_format(char *line, size_t n_line, bool json, const char *time, log_level level, const char *event,

@@ -32,7 +32,7 @@ static int compare_names(const void *a, const void *b) {
   return strcmp(a, b);
 }
 
-bool registry_list_folder(const char *folder, const logger *log_to, char (**names)[MODEL_NAME_MAX + 1], size_t *n) {
+bool registry_list_folder(const char *folder, logger *log_to, char (**names)[MODEL_NAME_MAX + 1], size_t *n) {
   char(*list)[MODEL_NAME_MAX + 1] = malloc(sizeof *list * MODELS_MAX);
   DIR *dir = opendir(folder);
   size_t count = 0;

@@ -39,7 +39,7 @@ bool registry_name_valid(const char *name);
 
 /* The names of model folders in `folder`, in byte order; *names is one malloc'ed array of fixed-size rows. Folders with
  * other names and without a model file are logged and left out. False when the folder cannot be read. */
-bool registry_list_folder(const char *folder, const logger *log_to, char (**names)[MODEL_NAME_MAX + 1], size_t *n);
+bool registry_list_folder(const char *folder, logger *log_to, char (**names)[MODEL_NAME_MAX + 1], size_t *n);
 
 /* Load FOLDER/name/model.safetensors into a new entry with one reference, not yet published and without a session.
  * Errors: those of snn_network_load. */

@@ -30,6 +30,15 @@ void request_identify(request *r, const char *offered) {
   snprintf(r->id, sizeof r->id, "%016llx%016llx", (unsigned long long)random[0], (unsigned long long)random[1]);
 }
 
+void request_drop_inference(request *r) {
+  if (r->inference) {
+    r->timesteps = r->inference->options.run.timesteps;
+    r->n_images = r->inference->n_images;
+  }
+  inference_destroy(r->inference);
+  r->inference = NULL;
+}
+
 void request_clear(request *r) {
   for (size_t i = 0; i < r->n_parameters; i++) {
     free(r->parameters[i].name);

@@ -43,13 +43,18 @@ typedef struct request {
   const char *content_type, *content_encoding, *if_none_match; /* borrowed from the connection; NULL when absent */
   const struct route *route;                                   /* NULL: none was found */
   uint64_t begun_ns;                                           /* when its header was complete */
-  inference *inference; /* owned, except while workers have it; NULL for most routes */
+  inference *inference; /* owned, except while workers have it; NULL for most routes, and once the reply is made */
+  uint32_t timesteps;   /* what it asked for, for the log; 0: nothing was simulated */
+  size_t n_images;
   problem problem;
   reply reply;
 } request;
 
 /* Give the request an id: `offered` when it is 1 to 128 visible ASCII characters, else a random one. */
 void request_identify(request *r, const char *offered);
+
+/* The reply is made: what the inference held can go to others, before the client has read a byte. */
+void request_drop_inference(request *r);
 
 /* Free what it owns, not the struct. */
 void request_clear(request *r);

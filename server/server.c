@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "json_info.h"
 
@@ -20,7 +21,8 @@ const char *server_state_name(server_state state) {
 }
 
 bool server_init(server *s, const config *c) {
-  *s = (server){.config = *c, .log = {.fd = 2, .json = c->log_json}};
+  *s = (server){.config = *c};
+  log_init(&s->log, STDERR_FILENO, c->log_json);
   s->limits = (option_limits){.max_timesteps = (uint32_t)c->max_timesteps};
   s->started_ns = snn_clock_ns();
   atomic_init(&s->state, SERVER_STARTING);
@@ -94,4 +96,5 @@ void server_destroy(server *s) {
   scheduler_stop(s->scheduler);
   registry_destroy(&s->registry);
   ledger_destroy(&s->ledger);
+  log_destroy(&s->log);
 }
