@@ -265,6 +265,15 @@ def pools():
     c.classify(n, 3, h, w)
     yield c
 
+    for op in ("maxpool", "avgpool"):
+        c = Case(op + "-dilation-pads", (1, 5, 6))
+        n = c.neurons(c.conv(0, 3, 1, pads=[1, 1, 1, 1]), theta=[1.0])
+        p = c.pool(op, n, (2, 2), stride=[1, 2], pads=[1, 1, 1, 0], dilation=[3, 2])
+        n = c.neurons(p, theta=[1.0])
+        h, w = c.measure()[-1][1:]
+        c.classify(n, 3, h, w)
+        yield c
+
     c = Case("maxpool-on-image", (2, 5, 4))
     p = c.pool("maxpool", 0, (3, 2), stride=[2, 1], pads=[1, 0, 1, 1])
     n = c.neurons(c.conv(p, 3, 2, (2, 2)), theta=[4.0])
@@ -347,6 +356,14 @@ def residuals():
     n = c.neurons(c.conv(c.conv(a, 3, 4, (1, 1)), 6, 3, (2, 2), groups=3, pads=[1, 0, 0, 0]), theta=[1.0])
     h, w = c.measure()[-1][1:]
     c.classify(n, 6, h, w)
+    yield c
+
+
+    c = Case("conv-of-conv-pooled", (2, 4, 4))  # the same, stored for a pool: still charged to the neurons behind it
+    a = c.neurons(c.conv(0, 4, 2, pads=[1, 1, 1, 1]), theta=[1.0])
+    b = c.conv(c.conv(a, 3, 4, (1, 1)), 3, 3, (2, 2))
+    n = c.neurons(c.pool("maxpool", b, (2, 2)), theta=[1.0])
+    c.classify(n, 3, 2, 2)
     yield c
 
 

@@ -1,4 +1,5 @@
 /* The base room: checked sizes, memory, error text, files, the machine. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -173,7 +174,16 @@ static int make_folder(void **state) {
 
 static int remove_folder(void **state) {
   (void)state;
-  return rmdir(folder); /* fails when a test left a file behind */
+  return rmdir(folder);
+}
+
+/* Nothing was left behind: temporary files in particular. */
+static void assert_folder_is_empty(void) {
+  DIR *d = opendir(folder);
+  assert_non_null(d);
+  for (struct dirent *e; (e = readdir(d));)
+    if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0) fail_msg("%s was left behind", e->d_name);
+  closedir(d);
 }
 
 static void write_file(const char *path, const char *text) {
@@ -243,7 +253,8 @@ static void test_replace(void **state) {
   assert_int_equal(snn_replace_write(&r, "never", 5, &err), SNN_OK);
   snn_replace_abort(&r);
   assert_holds(path, "new");
-  unlink(path); /* remove_folder finds what is left behind */
+  unlink(path);
+  assert_folder_is_empty();
 }
 
 static void test_replace_keeps_permissions_of_umask(void **state) {
@@ -258,6 +269,7 @@ static void test_replace_keeps_permissions_of_umask(void **state) {
   assert_int_equal(stat(path, &st), 0);
   assert_int_equal(st.st_mode & 0777, 0640);
   unlink(path);
+  assert_folder_is_empty();
 }
 
 static void test_replace_fails_cleanly(void **state) {
@@ -272,6 +284,7 @@ static void test_replace_fails_cleanly(void **state) {
   assert_int_equal(snn_replace_begin(path, &r, &err), SNN_OK);
   assert_int_equal(snn_replace_commit(&r, &err), SNN_ERR_IO);
   assert_int_equal(rmdir(path), 0);
+  assert_folder_is_empty();
 }
 
 static void test_base_name(void **state) {

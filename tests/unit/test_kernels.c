@@ -1,6 +1,6 @@
-/* The scalar kernels against the definition of a convolution, over random geometry: strides, asymmetric pads, dilation,
- * groups, channel counts around the 64 bits of a spike word. Accumulators must be the same bytes, because kernels.h
- * fixes the order of additions; the operations returned are counted here one by one. */
+/* Every kernel table of this machine against the definition of a convolution, over random geometry: strides, asymmetric
+ * pads, dilation, groups, channel counts around the 64 bits of a spike word. Accumulators must be the same bytes,
+ * because kernels.h fixes the order of additions; the operations returned are counted here one by one. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -156,7 +156,8 @@ static void check_position(const snn_kernels *k, const scene *s, uint32_t y, uin
 static void check_geometry(uint32_t groups, uint32_t group_in, uint32_t group_out) {
   scene s = make_scene(groups, group_in, group_out);
   for (uint32_t y = 0; y < s.a.out_h; y++)
-    for (uint32_t x = 0; x < s.a.out_w; x++) check_position(&snn_kernels_scalar, &s, y, x);
+    for (uint32_t x = 0; x < s.a.out_w; x++)
+      for (unsigned k = 0; snn_kernels_available(k); k++) check_position(snn_kernels_available(k), &s, y, x);
   free_scene(&s);
 }
 
@@ -210,24 +211,63 @@ static void test_padding_only(void **state) {
                      .group_in = 1,
                      .group_out = 1,
                      .weights = &weight};
-  for (uint32_t y = 0; y < 5; y++)
-    for (uint32_t x = 0; x < 5; x++) {
+  for (unsigned table = 0; snn_kernels_available(table); table++)
+    for (uint32_t at = 0; at < 25; at++) {
+      const snn_kernels *k = snn_kernels_available(table);
       float acc = 0.5f;
-      uint64_t hit = y == 2 && x == 2;
-      snn_site site = {y, x, 0, 1};
-      assert_int_equal(snn_kernels_scalar.conv_spikes(&a, site, &spike, &one, &acc), hit);
-      assert_int_equal(snn_kernels_scalar.conv_graded(&a, site, &one, &acc), hit);
-      assert_int_equal(snn_kernels_scalar.conv_counts(&a, site, &one, &one, &acc), hit);
+      uint64_t hit = at == 12;
+      snn_site site = {at / 5, at % 5, 0, 1};
+      assert_int_equal(k->conv_spikes(&a, site, &spike, &one, &acc), hit);
+      assert_int_equal(k->conv_graded(&a, site, &one, &acc), hit);
+      assert_int_equal(k->conv_counts(&a, site, &one, &one, &acc), hit);
       assert_true(acc == 0.5f + 3.0f * (float)hit);
     }
 }
 
+/* Neurons: every number of them up to a block, drives around the firing level, exactly at it too. */
+static void test_integrate_fire(void **state) {
+  (void)state;
+  seed = 99;
+  for (unsigned table = 0; snn_kernels_available(table); table++)
+    for (uint32_t n = 1; n <= SNN_BLOCK; n++) {
+      const snn_kernels *k = snn_kernels_available(table);
+      float *v = exactly(n, sizeof *v), *current = exactly(n, sizeof *v), *fire = exactly(n, sizeof *v),
+            *theta = exactly(n, sizeof *v), want[SNN_BLOCK];
+      uint64_t spikes = 0;
+      for (uint32_t i = 0; i < n; i++) {
+        v[i] = uniform();
+        current[i] = uniform();
+        fire[i] = draw(3) ? 0.1f + (float)draw(10) / 7 : v[i] + current[i]; /* exactly at the level */
+        theta[i] = 0.1f + (float)draw(10) / 9;
+        want[i] = v[i] + current[i];
+        if (want[i] >= fire[i]) {
+          spikes |= 1ull << i;
+          want[i] = want[i] - theta[i];
+        }
+      }
+      assert_true(k->integrate_fire(v, current, fire, theta, n) == spikes);
+      assert_memory_equal(v, want, n * sizeof *v);
+      free(v);
+      free(current);
+      free(fire);
+      free(theta);
+    }
+}
+
+static void test_tables(void **state) {
+  (void)state;
+  unsigned n = 0;
+  while (snn_kernels_available(n)) n++;
+  assert_true(n >= 1 && snn_kernels_available(n - 1) == &snn_kernels_scalar);
+  assert_ptr_equal(snn_kernels_get(), snn_kernels_get());
+  assert_non_null(snn_kernels_get());
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_channel_counts),
-      cmocka_unit_test(test_groups),
-      cmocka_unit_test(test_random_geometry),
-      cmocka_unit_test(test_padding_only),
+      cmocka_unit_test(test_channel_counts),  cmocka_unit_test(test_groups),
+      cmocka_unit_test(test_random_geometry), cmocka_unit_test(test_padding_only),
+      cmocka_unit_test(test_integrate_fire),  cmocka_unit_test(test_tables),
   };
   return cmocka_run_group_tests_name("kernels", tests, NULL, NULL);
 }
