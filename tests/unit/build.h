@@ -109,4 +109,21 @@ static inline void finish(builder *b) {
   if (snn_graph_finish(b->net, true, &err) != SNN_OK) fail_msg("%s: %s", err.where, err.text);
 }
 
+/* Image -> 1 * x -> one neuron -> 2 * spike + 0.25. */
+static inline builder one_neuron(float theta) {
+  builder b = begin(1, 1, 1, 1);
+  float *numbers = random_floats(&b, 5, 0, 1);
+  memcpy(numbers, (const float[]){1, 0, theta, 2, 0.25f}, 5 * sizeof *numbers);
+  snn_node c = {.kind = SNN_LAYER_CONV, .shape = {1, 0, 0}};
+  c.conv = (snn_conv){.window = square(1, 1, 0), .groups = 1, .weights = numbers, .bias = numbers + 1};
+  uint32_t at = append(&b, c, 1, &(uint32_t){0});
+  snn_neurons p = {.clip = INFINITY, .n = 1, .theta = numbers + 2, .fire = numbers + 2, .amplitude = numbers + 2};
+  at = append(&b, (snn_node){.kind = SNN_LAYER_NEURON, .neurons = p}, 1, &at);
+  c.conv.weights = numbers + 3;
+  c.conv.bias = numbers + 4;
+  append(&b, c, 1, &at);
+  finish(&b);
+  return b;
+}
+
 #endif
