@@ -32,8 +32,9 @@ snn_conv_args snn_conv_args_of(const snn_network *net, uint32_t node) {
 
 /* What compilation knows about a node beside the graph. */
 typedef struct node_facts {
-  bool is_static;  /* constant in time */
-  bool is_inlined; /* a term of its only reader's stage */
+  bool is_static;   /* constant in time */
+  bool is_inlined;  /* a term of its only reader's stage */
+  uint32_t charged; /* layer that the operations of its stage count for */
 } node_facts;
 
 typedef struct compiler {
@@ -65,6 +66,21 @@ static void gather_facts(compiler *c) {
   uint32_t last = net->n_nodes - 1; /* its reader is the readout */
   c->facts[last].is_inlined =
       !c->facts[last].is_static && (net->nodes[last].kind == SNN_LAYER_CONV || net->nodes[last].kind == SNN_LAYER_ADD);
+}
+
+/* Operations count for the neurons they arrive at, or for the last layer. A current that several layers read counts for
+ * the first of them; a constant one arrives at no step in particular, so its operations stay where they are done. */
+static void gather_charges(compiler *c) {
+  const snn_network *net = c->net;
+  for (uint32_t i = 0; i < net->n_nodes; i++) c->facts[i].charged = i;
+  for (uint32_t i = net->n_nodes; i-- > 0;) { /* readers first: theirs are known, and the first one writes last */
+    const snn_node *n = &net->nodes[i];
+    for (uint32_t k = 0; k < n->n_inputs; k++) {
+      uint32_t source = n->inputs[k];
+      if (!c->facts[source].is_static && net->nodes[source].kind != SNN_LAYER_NEURON)
+        c->facts[source].charged = c->facts[i].charged;
+    }
+  }
 }
 
 /* Reserve n elements in the lane's memory, on a cache line. */
@@ -154,29 +170,12 @@ static snn_status make_terms(compiler *c, uint32_t i, bool is_own, snn_stage *st
   return SNN_OK;
 }
 
-/* The first node that reads node i, the last node's own index when it is i. */
-static uint32_t first_reader(const snn_network *net, uint32_t i) {
-  for (uint32_t j = i + 1; j < net->n_nodes; j++)
-    for (uint32_t k = 0; k < net->nodes[j].n_inputs; k++)
-      if (net->nodes[j].inputs[k] == i) return j;
-  return i;
-}
-
-/* The layer that operations of node i's stage count for. A constant current arrives nowhere at any one step, so its
- * operations stay where they are done; a current that several layers read counts for the first of them. */
-static uint32_t charged_layer(const compiler *c, uint32_t i) {
-  const snn_network *net = c->net;
-  while (!c->facts[i].is_static && net->nodes[i].kind != SNN_LAYER_NEURON && i != net->n_nodes - 1)
-    i = first_reader(net, i);
-  return i;
-}
-
 static snn_status make_stage(compiler *c, uint32_t i, snn_stage *stage) {
   const snn_node *n = &c->net->nodes[i];
   uint32_t channels = n->shape.c;
   size_t positions = (size_t)n->shape.h * n->shape.w;
   *stage = (snn_stage){.node = i, .kind = n->kind, .shape = n->shape, .blocks = snn_words(channels)};
-  stage->charged = charged_layer(c, i);
+  stage->charged = c->facts[i].charged;
   stage->sink = c->facts[i].is_static ? SNN_SINK_STATIC : SNN_SINK_GRADED;
   if (n->kind == SNN_LAYER_AVGPOOL || n->kind == SNN_LAYER_MAXPOOL) {
     snn_term *source = snn_arena_alloc(&c->plan->arena, 1, sizeof *source);
@@ -221,6 +220,7 @@ static snn_status compile(compiler *c) {
   if (!c->facts || !plan->edges || !plan->stages) return snn_fail_memory(c->err, "the plan");
   plan->n_edges = net->n_nodes;
   gather_facts(c);
+  gather_charges(c);
   snn_status status = SNN_OK;
   for (uint32_t i = 0; status == SNN_OK && i < net->n_nodes; i++) status = make_edge(c, i);
   for (int once = 1; once >= 0; once--) { /* static stages first: nothing static reads what is not */
