@@ -76,12 +76,13 @@ bool decode_inference(inference *inf) {
   const snn_network *net = inf->model->network;
   snn_shape shape = snn_network_input(net);
   uint64_t pixels_left = PIXELS_MAX;
+  const uint8_t *body = inf->body ? inf->body : (const uint8_t *)""; /* no byte came: an empty picture */
   for (size_t i = 0; i < inf->n_images; i++) {
     if (inference_expired(inf, snn_clock_ns())) return false;
     char what[32];
     snprintf(what, sizeof what, "images[%zu]", i);
     const span *png = &inf->images[i];
-    if (!decode_picture(inf->body + png->offset, png->n, shape, snn_network_preprocess(net), &pixels_left,
+    if (!decode_picture(body + png->offset, png->n, shape, snn_network_preprocess(net), &pixels_left,
                         inf->kind == BODY_PNG ? "image" : what, inf->inputs + i * snn_shape_size(shape),
                         inf->previews ? &inf->previews[i] : NULL, &inf->problem))
       return false;

@@ -12,11 +12,12 @@ static const char *skip_string(const char *p, const char *end) {
 }
 
 json_scan_result json_scan(const char *text, size_t n, unsigned max_depth, size_t max_tokens) {
+  if (n == 0) return JSON_SCAN_OK; /* text may be NULL then */
   const char *p = text, *end = text + n;
   unsigned depth = 0;
   size_t tokens = 0;
   bool in_word = false; /* inside a number or a literal */
-  if (n && memchr(text, 0, n)) return JSON_SCAN_NUL;
+  if (memchr(text, 0, n)) return JSON_SCAN_NUL;
   while (p < end) {
     char c = *p++;
     bool starts = false, word = false;

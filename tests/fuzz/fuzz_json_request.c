@@ -2,7 +2,7 @@
  * pictures inside the body, or a problem with a text; the ledger is balanced afterwards. */
 #include <stdlib.h>
 
-#include "server/json_in.h"
+#include "../../server/json_in.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/decode.h"
-#include "server/encoding.h"
+#include "../../server/decode.h"
+#include "../../server/encoding.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
