@@ -59,7 +59,7 @@ static json_t *class_object(const scored *s, size_t i) {
 /* Is class i ahead of class j? Equal scores: the lower index. A NaN is behind everything. */
 static bool ahead(const float *scores, size_t i, size_t j) {
   if (isnan(scores[j])) return !isnan(scores[i]) || i < j;
-  return scores[i] > scores[j] || (scores[i] == scores[j] && i < j);
+  return scores[i] > scores[j] || (i < j && scores[i] == scores[j]);
 }
 
 /* The best class behind `last` in order of score; last = n: the best of all. */

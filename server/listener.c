@@ -14,7 +14,7 @@
 enum { BACKLOG = 1024 };
 
 static bool name_of(int fd, char name[LISTENER_NAME_MAX]) {
-  struct sockaddr_storage address;
+  struct sockaddr_storage address = {0};
   socklen_t n = sizeof address;
   char host[256], port[8];
   if (getsockname(fd, (struct sockaddr *)&address, &n) != 0 ||

@@ -19,19 +19,19 @@ typedef struct scratch {
   block inputs, scores, spikes, synaptic_operations, macs;
 } scratch;
 
-/* A call of scheduler_prepare on its way. */
+/* A call of scheduler_prepare on its way; one at a time. */
 typedef struct preparation {
+  enum { PREPARATION_NONE, PREPARATION_WANTED, PREPARATION_FINISHED } state;
   model_entry *entry;
   snn_error *err;
   snn_status status;
-  bool finished;
 } preparation;
 
 struct scheduler {
   pthread_mutex_t lock;
   pthread_cond_t work, prepared;
   queue waiting;
-  preparation *preparation; /* borrowed from the caller that waits */
+  preparation preparation;
   bool stopping;
   atomic_bool abort;
   inference *alone; /* running by itself now, NULL: none; its flag is the one to raise */
@@ -45,7 +45,8 @@ static bool grow(block *b, size_t need) {
   void *larger = malloc(need);
   if (!larger) return false;
   free(b->bytes);
-  *b = (block){larger, need};
+  b->bytes = larger;
+  b->n = need;
   return true;
 }
 
@@ -219,13 +220,13 @@ static void *work(void *context) {
   scheduler *s = context;
   pthread_mutex_lock(&s->lock);
   for (;;) {
-    if (s->preparation) {
-      preparation *p = s->preparation;
+    if (s->preparation.state == PREPARATION_WANTED) {
+      preparation p = s->preparation;
       pthread_mutex_unlock(&s->lock);
-      p->status = prepare(s, p->entry, p->err);
+      p.status = prepare(s, p.entry, p.err);
+      p.state = PREPARATION_FINISHED;
       pthread_mutex_lock(&s->lock);
-      p->finished = true;
-      s->preparation = NULL;
+      s->preparation = p;
       pthread_cond_broadcast(&s->prepared);
     } else if (s->waiting.head) {
       inference *list = take_batch(s);
@@ -257,14 +258,16 @@ scheduler *scheduler_start(uint32_t threads) {
 }
 
 snn_status scheduler_prepare(scheduler *s, model_entry *entry, snn_error *err) {
-  preparation p = {.entry = entry, .err = err};
   pthread_mutex_lock(&s->lock);
-  while (s->preparation) pthread_cond_wait(&s->prepared, &s->lock);
-  s->preparation = &p;
+  while (s->preparation.state != PREPARATION_NONE) pthread_cond_wait(&s->prepared, &s->lock);
+  s->preparation = (preparation){.state = PREPARATION_WANTED, .entry = entry, .err = err};
   pthread_cond_signal(&s->work);
-  while (!p.finished) pthread_cond_wait(&s->prepared, &s->lock);
+  while (s->preparation.state != PREPARATION_FINISHED) pthread_cond_wait(&s->prepared, &s->lock);
+  snn_status status = s->preparation.status;
+  s->preparation = (preparation){.state = PREPARATION_NONE};
+  pthread_cond_broadcast(&s->prepared); /* the next caller's turn */
   pthread_mutex_unlock(&s->lock);
-  return p.status;
+  return status;
 }
 
 void scheduler_submit(scheduler *s, inference *inf) {
