@@ -14,7 +14,7 @@ PORT ?= 8080
 JOBS := $(shell nproc)
 
 PACKAGES := libmicrohttpd jansson libpng nettle
-CPPFLAGS_ALL := -Iinclude -Icore -D_GNU_SOURCE -DSPIKED_VERSION='"$(VERSION)"' $(CPPFLAGS)
+CPPFLAGS_ALL := -Iinclude -Icore -D_GNU_SOURCE -DSPIKED_VERSION=\"$(VERSION)\" $(CPPFLAGS)
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wcast-qual
 # No contraction into fused multiply-adds: float answers are then the same on every machine and at every thread count.
 CFLAGS_ALL := -std=c11 $(WARNINGS) -ffp-contract=off -fopenmp -pthread -fno-common -fvisibility=hidden $(WERROR)
@@ -127,7 +127,7 @@ test: ## install what tests need, build, run everything (release, sanitizers, fu
 	@$(MAKE) --no-print-directory MODE=cov test-run coverage
 
 SANITIZE_ENV := ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1
-TEST_ENV := $(SANITIZE_ENV) TESTS_DIR=$(CURDIR)/tests SNN_BIN=$(CURDIR)/$(BUILD)/snn SPIKED_BIN=$(CURDIR)/$(BUILD)/spiked
+TEST_ENV := OMP_WAIT_POLICY=passive $(SANITIZE_ENV) TESTS_DIR=$(CURDIR)/tests SNN_BIN=$(CURDIR)/$(BUILD)/snn SPIKED_BIN=$(CURDIR)/$(BUILD)/spiked
 
 test-run: unit pytest ## the unit and black-box tests of one MODE
 
@@ -155,7 +155,8 @@ fuzz-run: $(FUZZERS)
 
 fuzz-replay: $(FUZZERS)
 	@set -e; for f in $(FUZZERS); do n=$$(basename $$f); echo "== replay $$n"; \
-	  $$f -runs=5000 -seed=1 -verbosity=0 tests/fuzz/corpus/$${n#fuzz_}/ 2>&1 | tail -n 3; done
+	  mkdir -p build/corpus/replay-$$n; \
+	  $$f -runs=5000 -seed=1 -verbosity=0 build/corpus/replay-$$n tests/fuzz/corpus/$${n#fuzz_} 2>&1 | tail -n 3; done
 
 bench: all ## speed of the bundled models, one thread and all
 	@for m in models/*/model.safetensors; do for t in 1 $(JOBS); do \
@@ -169,8 +170,9 @@ lint: layering ## formatting, clang-tidy, cppcheck, layering
 	clang-format --dry-run -Werror $(C_FILES)
 	cppcheck --quiet --std=c11 --enable=warning,portability,performance --inline-suppr --error-exitcode=1 \
 	  --suppress=missingIncludeSystem -Iinclude -Icore core server
-	printf '%s\n' $(filter %.c,$(filter core/% server/%,$(C_FILES))) | xargs -P $(JOBS) -n 4 sh -c 'clang-tidy --quiet "$$@" -- \
-	  $(CPPFLAGS_ALL) -std=c11 -fopenmp 2>/dev/null' tidy
+	@mkdir -p build && printf '%s\n' -std=c11 -fopenmp -D_GNU_SOURCE -I$(CURDIR)/include -I$(CURDIR)/core \
+	  '-DSPIKED_VERSION="$(VERSION)"' >build/compile_flags.txt
+	printf '%s\n' $(filter %.c,$(filter core/% server/%,$(C_FILES))) | xargs -P $(JOBS) -n 4 clang-tidy --quiet -p build 2>/dev/null
 
 format: ## put every C file into the house's format
 	clang-format -i $(C_FILES)
