@@ -19,6 +19,13 @@ static void usage(FILE *f) {
   fputs("\n`snn COMMAND --help` describes one; `snn --version` prints the version.\n", f);
 }
 
+/* The exit status, after the last byte of the answer is out: a full disk or a closed pipe is a failure too. */
+static int finish(int code) {
+  if (fflush(stdout) == 0 && !ferror(stdout)) return code;
+  if (code == EXIT_OK) fputs("snn: cannot write the answer\n", stderr);
+  return EXIT_FAILED;
+}
+
 int main(int argc, char **argv) {
   if (argc < 2) {
     usage(stderr);
@@ -26,18 +33,18 @@ int main(int argc, char **argv) {
   }
   if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
     usage(stdout);
-    return EXIT_OK;
+    return finish(EXIT_OK);
   }
   if (strcmp(argv[1], "--version") == 0) {
     puts("snn " SPIKED_VERSION);
-    return EXIT_OK;
+    return finish(EXIT_OK);
   }
   for (size_t i = 0; i < N_COMMANDS; i++)
     if (strcmp(argv[1], commands[i].name) == 0) {
       char name[32];
       snprintf(name, sizeof name, "snn %s", commands[i].name);
       argv[1] = name;
-      return commands[i].run(argc - 1, argv + 1);
+      return finish(commands[i].run(argc - 1, argv + 1));
     }
   fprintf(stderr, "snn: '%s' is not a command; `snn --help` lists them\n", argv[1]);
   return EXIT_USAGE;
