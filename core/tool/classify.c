@@ -1,5 +1,6 @@
 /* `snn classify`: PNGs in, the daemon's answer out (JSON), without a daemon. */
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -91,16 +92,27 @@ static snn_status load_image(const char *path, const snn_network *net, uint8_t *
   return status;
 }
 
-static json_t *ranked_json(const snn_network *net, const snn_ranked *r) {
-  json_t *j =
-      json_pack("{s:I, s:s*, s:f, s:f}", "index", (json_int_t)r->index, "label", snn_network_label(net, r->index),
-                "score", (double)r->score, "probability", (double)r->probability);
-  return j;
+/* JSON has no infinities: what is not finite becomes null. */
+static json_t *number(double v) {
+  return isfinite(v) ? json_real(v) : json_null();
+}
+
+/* Softmax, in double as the daemon has it. */
+static double probability(const float *scores, size_t classes, size_t class_index) {
+  double top = (double)scores[snn_argmax(scores, classes)], sum = 0;
+  for (size_t i = 0; i < classes; i++) sum += exp((double)scores[i] - top);
+  return exp((double)scores[class_index] - top) / sum;
+}
+
+static json_t *class_json(const snn_network *net, const float *scores, size_t class_index) {
+  return json_pack("{s:I, s:s?, s:o, s:o}", "index", (json_int_t)class_index, "label",
+                   snn_network_label(net, class_index), "score", number((double)scores[class_index]), "probability",
+                   number(probability(scores, snn_network_classes(net), class_index)));
 }
 
 static json_t *scores_json(const float *scores, size_t n) {
   json_t *j = json_array();
-  for (size_t i = 0; i < n; i++) json_array_append_new(j, json_real((double)scores[i]));
+  for (size_t i = 0; i < n; i++) json_array_append_new(j, number((double)scores[i]));
   return j;
 }
 
@@ -131,21 +143,21 @@ static json_t *result_json(const snn_network *net, const arguments *a, uint32_t 
   if (!ranked) return NULL;
   snn_rank(scores, classes, ranked, k);
   json_t *top = json_array();
-  for (size_t i = 0; i < k; i++) json_array_append_new(top, ranked_json(net, &ranked[i]));
+  for (size_t i = 0; i < k; i++) json_array_append_new(top, class_json(net, scores, ranked[i].index));
   uint64_t neurons = snn_network_neurons(net);
-  json_t *counts = json_pack("{s:I, s:f, s:I}", "total", (json_int_t)spikes, "per_neuron_step",
-                             neurons ? (double)spikes / (double)neurons / timesteps : 0.0, "synaptic_operations",
-                             (json_int_t)accumulates);
+  json_t *counts =
+      json_pack("{s:I, s:o, s:I}", "total", (json_int_t)spikes, "per_neuron_step",
+                number((double)spikes / (double)neurons / timesteps), "synaptic_operations", (json_int_t)accumulates);
   if (a->trace) json_object_set_new(counts, "layers", layers_json(net, stats.spikes, timesteps));
-  json_t *j = json_pack("{s:o, s:o, s:o, s:o, s:i, s:{s:f, s:f, s:s}}", "class", ranked_json(net, &ranked[0]), "top",
-                        top, "scores", scores_json(scores, classes), "spikes", counts, "timesteps_used", (int)timesteps,
-                        "energy", "snn_nj", snn_energy_nj(accumulates, macs), "ann_nj",
-                        snn_energy_nj(0, snn_network_macs(net)), "basis", snn_energy_basis());
+  json_t *j = json_pack(
+      "{s:o, s:o, s:o, s:o, s:i, s:{s:f, s:f, s:s}}", "class", class_json(net, scores, ranked[0].index), "top", top,
+      "scores", scores_json(scores, classes), "spikes", counts, "timesteps_used", (int)timesteps, "energy", "snn_nj",
+      snn_energy_nj(accumulates, macs), "ann_nj", snn_energy_nj(0, snn_network_macs(net)), "basis", snn_energy_basis());
   if (a->reference) {
     snn_rank(reference, classes, ranked, 1);
-    json_object_set_new(
-        j, "reference",
-        json_pack("{s:o, s:o}", "class", ranked_json(net, &ranked[0]), "scores", scores_json(reference, classes)));
+    json_object_set_new(j, "reference",
+                        json_pack("{s:o, s:o}", "class", class_json(net, reference, ranked[0].index), "scores",
+                                  scores_json(reference, classes)));
   }
   free(ranked);
   return j;
