@@ -162,13 +162,13 @@ typedef struct figures {
 } figures;
 
 static figures figures_of(const evaluation *e, const row *r) {
-  double n = (double)e->n;
+  double n = (double)e->n, neurons = (double)snn_network_neurons(e->net);
   return (figures){.accuracy = percent(r->correct, e->n),
                    .loss = percent(e->float_correct, e->n) - percent(r->correct, e->n),
                    .interval = loss_interval(r, e->n),
                    .agreement = percent(r->agree, e->n),
                    .spikes = (double)r->spikes / n,
-                   .rate = (double)r->spikes / n / (double)snn_network_neurons(e->net) / r->timesteps,
+                   .rate = neurons > 0 ? (double)r->spikes / n / neurons / r->timesteps : 0,
                    .accumulates = (double)r->accumulates / n,
                    .snn_nj = snn_energy_nj(r->accumulates, r->macs) / n};
 }
