@@ -131,7 +131,12 @@ static snn_status read_labels(const char *path, char **text, const char ***label
   snprintf(err->text, sizeof err->text, "cannot read: %s", strerror(errno));
   if (!f) return SNN_ERR_IO;
   ssize_t bytes = getdelim(text, &capacity, '\0', f);
+  int read_error = ferror(f) ? errno : 0;
   fclose(f);
+  if (read_error) {
+    snprintf(err->text, sizeof err->text, "cannot read: %s", strerror(read_error));
+    return SNN_ERR_IO;
+  }
   if (bytes <= 0) {
     snprintf(err->text, sizeof err->text, "it is empty; class names, one a line, are needed");
     return SNN_ERR_FORMAT;
@@ -152,6 +157,22 @@ static snn_status read_labels(const char *path, char **text, const char ***label
   }
   *err = (snn_error){0};
   return SNN_OK;
+}
+
+/* The last component of the data's path; slashes after it do not matter. Owned by the caller, NULL without memory. */
+static char *data_name(const char *path) {
+  size_t end = strlen(path), begin;
+  while (end > 1 && path[end - 1] == '/') end--;
+  for (begin = end; begin > 0 && path[begin - 1] != '/';) begin--;
+  return strndup(path + begin, end - begin);
+}
+
+/* Writing replaces what is there; devices, pipes and folders are not to be replaced. */
+static bool writable(const char *path) {
+  struct stat st;
+  if (stat(path, &st) != 0 || S_ISREG(st.st_mode)) return true;
+  fprintf(stderr, "snn: %s: it is there and no regular file, so it is not replaced\n", path);
+  return false;
 }
 
 static void summary(const snn_network *net, const arguments *a) {
@@ -185,10 +206,11 @@ int tool_convert(int argc, char **argv) {
   for (int c = 0; c < SNN_MAX_CHANNELS_IN; c++) a.preprocess.std[c] = 1.0f;
   int code = tool_parse(&argp, argc, argv, &a);
   if (code != EXIT_OK) return code;
+  if (!writable(a.output)) return EXIT_FAILED;
 
   snn_network *net = NULL;
   snn_dataset *data = NULL;
-  char *label_text = NULL;
+  char *label_text = NULL, *name_of_data = a.data ? data_name(a.data) : NULL;
   const char **labels = NULL;
   tool_progress progress = {0};
   snn_error err = {0};
@@ -208,8 +230,7 @@ int tool_convert(int argc, char **argv) {
     a.opt.labels = labels;
     a.opt.preprocess = &a.preprocess;
     a.opt.data = data;
-    a.opt.data_name =
-        a.data ? strrchr(a.data, '/') && strrchr(a.data, '/')[1] ? strrchr(a.data, '/') + 1 : a.data : NULL;
+    a.opt.data_name = name_of_data;
     a.opt.recommended_init = a.run.init;
     a.opt.threads = a.run.threads;
     a.opt.progress = tool_show_progress;
@@ -218,9 +239,10 @@ int tool_convert(int argc, char **argv) {
   }
   if (status == SNN_OK) {
     unsigned channels = snn_network_input(net).c;
-    if ((a.n_mean > 1 && (unsigned)a.n_mean != channels) || (a.n_std > 1 && (unsigned)a.n_std != channels)) {
-      fprintf(stderr, "snn: %s: the input has %u channels, but --mean has %d values and --std %d\n", a.onnx, channels,
-              a.n_mean, a.n_std);
+    bool mean_fits = a.n_mean <= 1 || (unsigned)a.n_mean == channels;
+    if (!mean_fits || (a.n_std > 1 && (unsigned)a.n_std != channels)) {
+      fprintf(stderr, "snn: %s: %s has %d values, but the input has %u channels\n", a.onnx,
+              mean_fits ? "--std" : "--mean", mean_fits ? a.n_std : a.n_mean, channels);
       code = EXIT_FAILED;
     }
   }
@@ -236,5 +258,6 @@ int tool_convert(int argc, char **argv) {
   snn_dataset_free(data);
   free(labels);
   free(label_text);
+  free(name_of_data);
   return code;
 }
