@@ -167,7 +167,8 @@ static int print_json(const bench *b, const measurement *m, size_t n) {
 }
 
 static void print_table(const bench *b, const measurement *m, size_t n) {
-  printf("%s: %u threads, batch %u, neuron=%s, init=%s, kernels %s\n", snn_network_name(b->net),
+  char name[TOOL_MAX_TEXT];
+  printf("%s: %u threads, batch %u, neuron=%s, init=%s, kernels %s\n", tool_plain(snn_network_name(b->net), name),
          snn_session_threads(b->session), b->batch, snn_neuron_name(b->run.neuron), snn_init_name(b->run.init),
          snn_kernels_name());
   printf("%5s  %8s  %12s  %12s  %10s  %8s\n", "T", "runs", "min ms", "median ms", "images/s", "rate");

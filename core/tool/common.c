@@ -104,6 +104,13 @@ snn_status tool_read_inputs(const snn_dataset *d, const snn_network *net, const 
   return SNN_OK;
 }
 
+const char *tool_plain(const char *s, char buf[TOOL_MAX_TEXT]) {
+  size_t n = 0;
+  for (; s[n] && n + 1 < TOOL_MAX_TEXT; n++) buf[n] = (unsigned char)s[n] < 0x20 || s[n] == 0x7f ? '?' : s[n];
+  buf[n] = 0;
+  return buf;
+}
+
 const char **tool_labels(const snn_network *net) {
   size_t n = snn_network_classes(net);
   const char **labels = snn_network_label(net, 0) ? calloc(n, sizeof *labels) : NULL;

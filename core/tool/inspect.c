@@ -78,7 +78,7 @@ static void print_layers(const snn_network *net) {
   printf("%4s  %-8s %-24s %-14s %11s %13s  %s\n", "#", "kind", "name", "shape", "parameters", "MACs", "threshold");
   for (size_t i = 0; i < snn_network_layers(net); i++) {
     snn_layer_info info = snn_network_layer(net, i);
-    char shape[40], theta[64] = "";
+    char shape[40], theta[64] = "", name[TOOL_MAX_TEXT];
     snprintf(shape, sizeof shape, "%ux%ux%u", info.shape.c, info.shape.h, info.shape.w);
     if (info.kind == SNN_LAYER_NEURON) {
       float low, high;
@@ -88,8 +88,9 @@ static void print_layers(const snn_network *net) {
       else
         snprintf(theta, sizeof theta, "%.4g .. %.4g (%zu channels)", (double)low, (double)high, info.n_threshold);
     }
-    printf("%4zu  %-8s %-24.24s %-14s %11llu %13llu  %s\n", i, snn_layer_kind_name(info.kind), info.name, shape,
-           (unsigned long long)info.parameters, (unsigned long long)info.macs, theta);
+    printf("%4zu  %-8s %-24.24s %-14s %11llu %13llu  %s\n", i, snn_layer_kind_name(info.kind),
+           tool_plain(info.name, name), shape, (unsigned long long)info.parameters, (unsigned long long)info.macs,
+           theta);
   }
 }
 
@@ -97,14 +98,16 @@ static void print_network(const snn_network *net, const char *path) {
   const snn_preprocess *pre = snn_network_preprocess(net);
   snn_shape in = snn_network_input(net);
   snn_run_options run = snn_run_defaults(net);
-  printf("%s\n  name         %s\n  sha256       %s\n", path, snn_network_name(net), snn_network_sha256(net));
+  char text[TOOL_MAX_TEXT];
+  printf("%s\n  name         %s\n  sha256       %s\n", path, tool_plain(snn_network_name(net), text),
+         snn_network_sha256(net));
   printf("  input        %ux%ux%u, (pixel/255 - mean)/std with mean", in.c, in.h, in.w);
   for (uint32_t c = 0; c < in.c && c < SNN_MAX_CHANNELS_IN; c++) printf("%s%g", c ? "," : " ", (double)pre->mean[c]);
   printf(" and std");
   for (uint32_t c = 0; c < in.c && c < SNN_MAX_CHANNELS_IN; c++) printf("%s%g", c ? "," : " ", (double)pre->std[c]);
   printf("\n  classes      %zu", snn_network_classes(net));
   for (size_t i = 0; i < snn_network_classes(net) && snn_network_label(net, i); i++)
-    printf("%s%s", i ? ", " : ": ", snn_network_label(net, i));
+    printf("%s%s", i ? ", " : ": ", tool_plain(snn_network_label(net, i), text));
   printf(
       "\n  neurons      %llu\n  MACs         %llu (float pass)\n  recommended  T=%u, init=%s\n  provenance   %s\n  "
       "kernels      %s\n\n",

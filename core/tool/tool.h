@@ -77,6 +77,10 @@ bool tool_show_progress(void *progress, const char *phase, size_t done, size_t t
 snn_status tool_read_inputs(const snn_dataset *d, const snn_network *net, const size_t *pictures, size_t n,
                             uint8_t *pixels, float *images, snn_error *err);
 
+/* s as one line for a terminal: control characters, which a hostile file may hold, become '?'. Returns buf. */
+enum { TOOL_MAX_TEXT = 256 };
+const char *tool_plain(const char *s, char buf[TOOL_MAX_TEXT]);
+
 /* Labels of a network as an array of borrowed strings, NULL where it has none; the array is the caller's to free. */
 const char **tool_labels(const snn_network *net);
 
