@@ -7,7 +7,8 @@
 #include "tool/tool.h"
 
 int tool_fail(const char *subject, const snn_error *err) {
-  bool named = err->where[0] && !(subject && strcmp(subject, err->where) == 0);
+  const char *slash = subject ? strrchr(subject, '/') : NULL; /* the library names files without their folders */
+  bool named = err->where[0] && !(subject && strcmp(slash ? slash + 1 : subject, err->where) == 0);
   fflush(stdout);
   fprintf(stderr, "snn: %s%s%s%s%s\n", subject ? subject : "", subject ? ": " : "", named ? err->where : "",
           named ? ": " : "", err->text[0] ? err->text : snn_status_name(err->status));
