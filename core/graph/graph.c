@@ -126,6 +126,24 @@ static snn_status check_pool(const snn_pool *pool, snn_shape in, snn_shape *out,
   return SNN_OK;
 }
 
+/* The output's shape is the node's own; every axis has an element of the input. */
+static snn_status check_slice(const snn_node *node, snn_shape in, snn_error *err) {
+  const snn_slice *s = &node->slice;
+  const uint32_t extents[3] = {in.c, in.h, in.w}, out[3] = {node->shape.c, node->shape.h, node->shape.w};
+  for (size_t k = 0; k < 3; k++) {
+    if (s->start[k] >= extents[k])
+      return snn_fail(err, SNN_ERR_FORMAT, node->name, "it starts at %u of an input extent of %u", s->start[k],
+                      extents[k]);
+    if (s->pad[k] >= out[k])
+      return snn_fail(err, SNN_ERR_FORMAT, node->name, "%u zeros leave nothing of an output extent of %u", s->pad[k],
+                      out[k]);
+  }
+  for (size_t k = 0; k < 2; k++)
+    if (!s->step[k] || s->step[k] > SNN_MAX_DIMENSION)
+      return snn_fail(err, SNN_ERR_FORMAT, node->name, "steps must be 1..%d, one is %u", SNN_MAX_DIMENSION, s->step[k]);
+  return SNN_OK;
+}
+
 static snn_status check_neurons(const snn_neurons *p, snn_shape in, const char *name, snn_error *err) {
   if (!(p->clip > 0)) return snn_fail(err, SNN_ERR_FORMAT, name, "its clip must be > 0");
   if (p->n == 0) return SNN_OK;
@@ -139,10 +157,11 @@ static snn_status check_neurons(const snn_neurons *p, snn_shape in, const char *
   return SNN_OK;
 }
 
-/* Inputs exist and precede the node; *in is the first one's shape. */
+/* Inputs exist and precede the node; *in is the first one's shape, for a concatenation with the channels of all. */
 static snn_status check_inputs(const snn_network *net, const snn_node *node, snn_shape *in, snn_error *err) {
-  uint32_t want_min = node->kind == SNN_LAYER_INPUT ? 0 : node->kind == SNN_LAYER_ADD ? 2 : 1;
-  uint32_t want_max = node->kind == SNN_LAYER_ADD ? SNN_MAX_NODE_INPUTS : want_min;
+  bool joins = node->kind == SNN_LAYER_CONCAT, several = joins || node->kind == SNN_LAYER_ADD;
+  uint32_t want_min = node->kind == SNN_LAYER_INPUT ? 0 : several ? 2 : 1;
+  uint32_t want_max = several ? SNN_MAX_NODE_INPUTS : want_min, channels = 0;
   if (node->n_inputs < want_min || node->n_inputs > want_max)
     return snn_fail(err, SNN_ERR_FORMAT, node->name, "%u inputs, a layer of kind %s takes %u", node->n_inputs,
                     snn_layer_kind_name(node->kind), want_min);
@@ -152,10 +171,12 @@ static snn_status check_inputs(const snn_network *net, const snn_node *node, snn
                       node->inputs[i]);
     snn_shape s = net->nodes[node->inputs[i]].shape;
     if (i == 0) *in = s;
-    if (s.c != in->c || s.h != in->h || s.w != in->w)
+    channels += s.c; /* at most SNN_MAX_NODE_INPUTS * SNN_MAX_DIMENSION */
+    if ((!joins && s.c != in->c) || s.h != in->h || s.w != in->w)
       return snn_fail(err, SNN_ERR_FORMAT, node->name, "branches of different shapes meet: %ux%ux%u and %ux%ux%u",
                       in->c, in->h, in->w, s.c, s.h, s.w);
   }
+  if (joins) in->c = channels;
   return SNN_OK;
 }
 
@@ -196,6 +217,10 @@ static snn_status check_node(const snn_network *net, const snn_node *node, snn_s
       break;
     case SNN_LAYER_AVGPOOL:
     case SNN_LAYER_MAXPOOL: status = check_pool(&node->pool, in, shape, node->name, err); break;
+    case SNN_LAYER_SLICE:
+      *shape = node->shape;
+      status = check_slice(node, in, err);
+      break;
     case SNN_LAYER_NEURON: status = check_neurons(&node->neurons, in, node->name, err); break;
     default: break;
   }

@@ -42,6 +42,13 @@ typedef struct snn_pool {
   bool count_include_pad; /* average: padding counts in the divisor */
 } snn_pool;
 
+/* A piece of another layer. Along each axis element i is 0 for i < pad, then input element start + (i - pad) * step,
+ * and 0 again where that lies behind the input. How far it goes is the node's shape, which is given. */
+typedef struct snn_slice {
+  uint32_t start[3], pad[3]; /* channels, rows, columns; start lies in the input, pad in the output */
+  uint32_t step[2];          /* rows, columns; channels are taken one after the other */
+} snn_slice;
+
 /* Spiking neurons. Arrays have n entries, 1 (per layer) or the layer's channels. Before thresholds are known n is 0. */
 typedef struct snn_neurons {
   float clip; /* upper bound of the source activation; INFINITY for a plain ReLU */
@@ -58,10 +65,11 @@ typedef struct snn_node {
   uint32_t n_inputs;
   const uint32_t *inputs;
   uint32_t n_readers; /* inputs of later nodes that are this one; kept by snn_graph_add */
-  snn_shape shape;    /* inferred by snn_graph_add; given only for the input node */
+  snn_shape shape;    /* inferred by snn_graph_add; given for the input node, a slice, and a convolution's channels */
   union {
     snn_conv conv;       /* SNN_LAYER_CONV */
     snn_pool pool;       /* SNN_LAYER_AVGPOOL, SNN_LAYER_MAXPOOL */
+    snn_slice slice;     /* SNN_LAYER_SLICE */
     snn_neurons neurons; /* SNN_LAYER_NEURON */
   };
 } snn_node;

@@ -6,8 +6,9 @@
 #include "graph/graph.h"
 
 static const char *const layer_kinds[SNN_LAYER_KIND_COUNT] = {
-    [SNN_LAYER_INPUT] = "input",     [SNN_LAYER_CONV] = "conv", [SNN_LAYER_AVGPOOL] = "avgpool",
-    [SNN_LAYER_MAXPOOL] = "maxpool", [SNN_LAYER_ADD] = "add",   [SNN_LAYER_NEURON] = "neuron",
+    [SNN_LAYER_INPUT] = "input",     [SNN_LAYER_CONV] = "conv",     [SNN_LAYER_AVGPOOL] = "avgpool",
+    [SNN_LAYER_MAXPOOL] = "maxpool", [SNN_LAYER_ADD] = "add",       [SNN_LAYER_CONCAT] = "concat",
+    [SNN_LAYER_SLICE] = "slice",     [SNN_LAYER_NEURON] = "neuron",
 };
 
 const char *snn_layer_kind_name(snn_layer_kind kind) {

@@ -125,6 +125,19 @@ static snn_status read_input(const graph_reader *r, const json_t *entry, snn_nod
   return status;
 }
 
+static snn_status read_slice(const graph_reader *r, const json_t *entry, snn_node *node) {
+  snn_slice *s = &node->slice;
+  s->step[0] = s->step[1] = 1;
+  snn_status status = read_input(r, entry, node); /* its shape is given, too */
+  if (status == SNN_OK)
+    status = snn_json_uints(entry, "start", 3, SNN_MAX_DIMENSION, false, s->start, node->name, r->err);
+  if (status == SNN_OK)
+    status = snn_json_uints(entry, "step", 2, SNN_MAX_DIMENSION, false, s->step, node->name, r->err);
+  if (status == SNN_OK)
+    status = snn_json_uints(entry, "zeros", 3, SNN_MAX_DIMENSION, false, s->pad, node->name, r->err);
+  return status;
+}
+
 static snn_status read_conv(const graph_reader *r, const json_t *entry, snn_node *node) {
   snn_conv *conv = &node->conv;
   conv->groups = 1;
@@ -225,8 +238,9 @@ static snn_status read_node(const graph_reader *r, const json_t *entry, const ch
     case SNN_LAYER_CONV: status = read_conv(r, entry, &node); break;
     case SNN_LAYER_AVGPOOL:
     case SNN_LAYER_MAXPOOL: status = read_pool(r, entry, &node); break;
+    case SNN_LAYER_SLICE: status = read_slice(r, entry, &node); break;
     case SNN_LAYER_NEURON: status = read_neurons(r, entry, &node); break;
-    default: /* an addition has no attributes */ break;
+    default: /* additions and concatenations have no attributes */ break;
   }
   return status == SNN_OK ? snn_graph_add(r->net, &node, NULL, r->err) : status;
 }

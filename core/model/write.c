@@ -191,6 +191,10 @@ static bool put_attributes(json_t *entry, const snn_node *node) {
     case SNN_LAYER_MAXPOOL:
       return put_window(entry, &node->pool.window) &&
              (!node->pool.count_include_pad || json_object_set_new(entry, "count_include_pad", json_true()) == 0);
+    case SNN_LAYER_SLICE:
+      return json_object_set_new(entry, "shape", int_array(shape, 3)) == 0 &&
+             put_ints(entry, "start", node->slice.start, 3, 0) && put_ints(entry, "step", node->slice.step, 2, 1) &&
+             put_ints(entry, "zeros", node->slice.pad, 3, 0);
     case SNN_LAYER_NEURON:
       return !isfinite(node->neurons.clip) ||
              json_object_set_new(entry, "clip", json_real((double)node->neurons.clip)) == 0;

@@ -107,35 +107,82 @@ static bool uniform_divisor(const snn_pool *pool) {
   return pool->count_include_pad || !(w->pad_top | w->pad_left | w->pad_bottom | w->pad_right);
 }
 
+static bool gathers(const snn_node *n) {
+  return n->kind == SNN_LAYER_CONCAT || n->kind == SNN_LAYER_SLICE;
+}
+
+/* What a concatenation or slice is put together from; returns how many pieces. */
+static uint32_t pieces_of(const snn_network *net, const snn_node *n, snn_piece pieces[SNN_MAX_NODE_INPUTS]) {
+  if (n->kind == SNN_LAYER_SLICE) {
+    const snn_slice *s = &n->slice;
+    uint32_t room = n->shape.c - s->pad[0], left = net->nodes[n->inputs[0]].shape.c - s->start[0];
+    pieces[0] =
+        (snn_piece){.source = n->inputs[0], .from = s->start[0], .to = s->pad[0], .n = left < room ? left : room};
+    return 1;
+  }
+  uint32_t to = 0;
+  for (uint32_t k = 0; k < n->n_inputs; k++) {
+    pieces[k] = (snn_piece){.source = n->inputs[k], .to = to, .n = net->nodes[n->inputs[k]].shape.c};
+    to += pieces[k].n;
+  }
+  return n->n_inputs;
+}
+
+/* Events stay events: spikes as long as all are, counts where counts or averages come in, else graded. */
+static snn_edge_kind edge_kind(const compiler *c, uint32_t i) {
+  const snn_node *n = &c->net->nodes[i];
+  if (c->facts[i].is_inlined) return SNN_EDGE_NONE;
+  if (c->facts[i].is_static) return SNN_EDGE_STATIC;
+  if (n->kind == SNN_LAYER_NEURON) return SNN_EDGE_SPIKES;
+  if (!gathers(n) && !(n->kind == SNN_LAYER_AVGPOOL && uniform_divisor(&n->pool))) return SNN_EDGE_GRADED;
+  bool all_spikes = gathers(n);
+  for (uint32_t k = 0; k < n->n_inputs; k++) {
+    snn_edge_kind from = c->plan->edges[n->inputs[k]].kind;
+    if (from != SNN_EDGE_SPIKES && from != SNN_EDGE_COUNTS) return SNN_EDGE_GRADED;
+    all_spikes = all_spikes && from == SNN_EDGE_SPIKES;
+  }
+  return all_spikes ? SNN_EDGE_SPIKES : SNN_EDGE_COUNTS;
+}
+
+/* What an event of each channel is worth, [c], for edges of events; NULL when out of memory. */
+static float *make_amplitude(compiler *c, const snn_node *n) {
+  if (n->kind == SNN_LAYER_NEURON) return spread(c, n->neurons.amplitude, n->neurons.n, n->shape.c, 1.0f);
+  if (n->kind == SNN_LAYER_AVGPOOL) { /* whole numbers stay whole: pool by adding */
+    float share = 1.0f / (float)(n->pool.window.kernel_h * n->pool.window.kernel_w);
+    return spread(c, c->plan->edges[n->inputs[0]].amplitude, n->shape.c, n->shape.c, share);
+  }
+  snn_piece pieces[SNN_MAX_NODE_INPUTS];
+  uint32_t n_pieces = pieces_of(c->net, n, pieces);
+  float *amplitude = snn_arena_alloc(&c->plan->arena, n->shape.c, sizeof *amplitude);
+  for (uint32_t k = 0; amplitude && k < n_pieces; k++)
+    memcpy(amplitude + pieces[k].to, c->plan->edges[pieces[k].source].amplitude + pieces[k].from,
+           pieces[k].n * sizeof *amplitude);
+  return amplitude;
+}
+
 static snn_status make_edge(compiler *c, uint32_t i) {
   const snn_node *n = &c->net->nodes[i];
   snn_edge *e = &c->plan->edges[i];
   size_t positions = (size_t)n->shape.h * n->shape.w;
-  *e = (snn_edge){.shape = n->shape, .words = snn_words(n->shape.c)};
-  if (c->facts[i].is_inlined) return SNN_OK;
-  if (c->facts[i].is_static) {
-    e->kind = SNN_EDGE_STATIC;
-    return reserve(c, positions * n->shape.c, sizeof(float), &e->offset);
-  }
-  if (n->kind == SNN_LAYER_NEURON) {
-    e->kind = SNN_EDGE_SPIKES;
-    e->step = positions * e->words;
-    e->amplitude = spread(c, n->neurons.amplitude, n->neurons.n, n->shape.c, 1.0f);
-    if (!e->amplitude) return snn_fail_memory(c->err, "the plan");
-    return reserve(c, e->step * c->plan->chunk, sizeof(uint64_t), &e->offset);
-  }
-  e->kind = SNN_EDGE_GRADED;
-  e->step = positions * n->shape.c;
-  if (n->kind == SNN_LAYER_AVGPOOL && uniform_divisor(&n->pool)) {
-    const snn_edge *from = &c->plan->edges[n->inputs[0]];
-    if (from->kind == SNN_EDGE_SPIKES || from->kind == SNN_EDGE_COUNTS) { /* whole numbers stay whole: pool by adding */
-      e->kind = SNN_EDGE_COUNTS;
-      float share = 1.0f / (float)(n->pool.window.kernel_h * n->pool.window.kernel_w);
-      e->amplitude = spread(c, from->amplitude, n->shape.c, n->shape.c, share);
-      if (!e->amplitude) return snn_fail_memory(c->err, "the plan");
-    }
-  }
-  return reserve(c, e->step * c->plan->chunk, sizeof(float), &e->offset);
+  *e = (snn_edge){.kind = edge_kind(c, i), .shape = n->shape, .words = snn_words(n->shape.c)};
+  if (e->kind == SNN_EDGE_NONE) return SNN_OK;
+  if (e->kind == SNN_EDGE_STATIC) return reserve(c, positions * n->shape.c, sizeof(float), &e->offset);
+  bool spikes = e->kind == SNN_EDGE_SPIKES;
+  e->step = positions * (spikes ? e->words : n->shape.c);
+  if (e->kind != SNN_EDGE_GRADED && !(e->amplitude = make_amplitude(c, n))) return snn_fail_memory(c->err, "the plan");
+  return reserve(c, e->step * c->plan->chunk, spikes ? sizeof(uint64_t) : sizeof(float), &e->offset);
+}
+
+/* Room for a concatenation's or slice's pieces. */
+static snn_status make_pieces(compiler *c, const snn_node *n, snn_stage *stage) {
+  snn_piece pieces[SNN_MAX_NODE_INPUTS];
+  stage->n_pieces = pieces_of(c->net, n, pieces);
+  snn_piece *kept = snn_arena_alloc(&c->plan->arena, stage->n_pieces, sizeof *kept);
+  if (!kept) return snn_fail_memory(c->err, "the plan");
+  memcpy(kept, pieces, stage->n_pieces * sizeof *kept);
+  stage->pieces = kept;
+  stage->slice = n->kind == SNN_LAYER_SLICE ? &n->slice : NULL;
+  return SNN_OK;
 }
 
 /* Terms that node i brings to a stage: its edge when it has one (unless it is the stage's own node), else what it is
@@ -177,6 +224,7 @@ static snn_status make_stage(compiler *c, uint32_t i, snn_stage *stage) {
   *stage = (snn_stage){.node = i, .kind = n->kind, .shape = n->shape, .blocks = snn_words(channels)};
   stage->charged = c->facts[i].charged;
   stage->sink = c->facts[i].is_static ? SNN_SINK_STATIC : SNN_SINK_GRADED;
+  if (gathers(n)) return make_pieces(c, n, stage);
   if (n->kind == SNN_LAYER_AVGPOOL || n->kind == SNN_LAYER_MAXPOOL) {
     snn_term *source = snn_arena_alloc(&c->plan->arena, 1, sizeof *source);
     if (!source) return snn_fail_memory(c->err, "the plan");

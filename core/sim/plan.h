@@ -4,8 +4,10 @@
  * (layer-major: a layer's weights stay in cache). A stage computes, for every position and step, the current I(t) =
  * bias + sum over terms (a convolution of a source, or the source itself) and gives it to its sink: neurons that
  * integrate and fire, a stored graded value, or the readout. Convolutions and additions with a single reader are terms
- * of that reader's stage and store nothing. What is constant in time (the image under direct encoding, and whatever is
- * linear in it alone) is computed once. What one stage leaves for another is an *edge*, one per node. */
+ * of that reader's stage and store nothing. Concatenations and slices copy spikes as spikes and counts as counts, which
+ * costs no operation; where spikes meet graded values all become graded. What is constant in time (the image under
+ * direct encoding, and whatever is linear in it alone) is computed once. What one stage leaves for another is an
+ * *edge*, one per node. */
 #ifndef SNN_SIM_PLAN_H
 #define SNN_SIM_PLAN_H
 
@@ -36,13 +38,18 @@ typedef struct snn_term {
   snn_conv_args conv; /* when is_conv */
 } snn_term;
 
+/* Channels [from, from + n) of an edge, which become channels [to, to + n) of a concatenation or slice. */
+typedef struct snn_piece {
+  uint32_t source, from, to, n;
+} snn_piece;
+
 typedef enum snn_sink { SNN_SINK_SPIKES, SNN_SINK_GRADED, SNN_SINK_STATIC, SNN_SINK_SCORES } snn_sink;
 
 typedef struct snn_stage {
   uint32_t node;       /* whose edge it fills */
   uint32_t charged;    /* layer its operations count for: the neurons its current arrives at, or the last layer */
-  snn_layer_kind kind; /* AVGPOOL, MAXPOOL, or else a sum of terms */
-  snn_sink sink;
+  snn_layer_kind kind; /* AVGPOOL, MAXPOOL, CONCAT, SLICE, or else a sum of terms */
+  snn_sink sink;       /* GRADED for whatever is stored as it comes, be it spikes */
   snn_shape shape;
   uint32_t blocks; /* of SNN_BLOCK channels; an item is one (position, block) */
   const snn_term *terms;
@@ -50,6 +57,9 @@ typedef struct snn_stage {
   const float *bias;         /* [c] */
   const float *fire, *theta; /* [c], neurons */
   const snn_pool *pool;      /* pools; they read terms[0].source */
+  const snn_piece *pieces;   /* concatenations and slices */
+  uint32_t n_pieces;
+  const snn_slice *slice; /* slices: which rows and columns; NULL: all */
   size_t state; /* bytes into the lane's memory: neurons' v [h][w][c] float; scores' sums [c] double; maxpool's
                  * cumulated inputs [h][w][taps][c] and last maximum [h][w][c] float */
 } snn_stage;

@@ -82,6 +82,35 @@ static void run_pool(const snn_node *n, snn_shape in_shape, snn_team team, const
   }
 }
 
+/* One input's channels of a concatenation, from channel `to` on. */
+static void run_concat(const snn_node *n, snn_shape in_shape, uint32_t to, snn_team team, const float *in, float *out) {
+  size_t begin, end;
+  snn_team_share(team, (size_t)n->shape.h * n->shape.w, &begin, &end);
+  for (size_t p = begin; p < end; p++) memcpy(out + p * n->shape.c + to, in + p * in_shape.c, in_shape.c * sizeof *out);
+}
+
+/* Source of element i of an axis, or -1 where a slice has a zero. */
+static int64_t sliced(uint32_t i, uint32_t pad, uint32_t start, uint32_t step, uint32_t in) {
+  if (i < pad) return -1;
+  int64_t source = start + (int64_t)(i - pad) * step;
+  return source < in ? source : -1;
+}
+
+static void run_slice(const snn_node *n, snn_shape in_shape, snn_team team, const float *in, float *out) {
+  const snn_slice *s = &n->slice;
+  size_t begin, end;
+  snn_team_share(team, (size_t)n->shape.h * n->shape.w, &begin, &end);
+  for (size_t p = begin; p < end; p++) {
+    int64_t y = sliced((uint32_t)(p / n->shape.w), s->pad[1], s->start[1], s->step[0], in_shape.h);
+    int64_t x = sliced((uint32_t)(p % n->shape.w), s->pad[2], s->start[2], s->step[1], in_shape.w);
+    for (uint32_t c = 0; c < n->shape.c; c++) {
+      int64_t from = sliced(c, s->pad[0], s->start[0], 1, in_shape.c);
+      bool shown = y >= 0 && x >= 0 && from >= 0;
+      out[p * n->shape.c + c] = shown ? in[((size_t)y * in_shape.w + (size_t)x) * in_shape.c + (size_t)from] : 0.0f;
+    }
+  }
+}
+
 void snn_reference_run(const snn_reference *r, const snn_kernels *kernels, snn_team team, const float *image,
                        float *workspace) {
   const snn_network *net = r->net;
@@ -104,6 +133,14 @@ void snn_reference_run(const snn_reference *r, const snn_kernels *kernels, snn_t
           for (size_t j = begin; j < end; j++) out[j] += other[j];
         }
         break;
+      case SNN_LAYER_CONCAT:
+        for (uint32_t k = 0, to = 0; k < n->n_inputs; k++) {
+          snn_shape from = net->nodes[n->inputs[k]].shape;
+          run_concat(n, from, to, team, workspace + r->offsets[n->inputs[k]], out);
+          to += from.c;
+        }
+        break;
+      case SNN_LAYER_SLICE: run_slice(n, net->nodes[n->inputs[0]].shape, team, in, out); break;
       default: /* neurons */
         for (size_t j = begin; j < end; j++) {
           float x = in[j] > 0 ? in[j] : 0;

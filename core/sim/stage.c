@@ -202,6 +202,59 @@ static void run_maximum(const snn_stage_context *ctx, const snn_stage *stage, si
   }
 }
 
+/* Channels [begin, begin + n), n <= 64, of one position's spikes, as bits from 0 upwards. */
+static uint64_t spike_bits(const uint64_t *words, uint32_t begin, uint32_t n) {
+  uint32_t w = begin / SNN_BLOCK, shift = begin % SNN_BLOCK;
+  uint64_t bits = words[w] >> shift;
+  if (shift + n > SNN_BLOCK) bits |= words[w + 1] << (SNN_BLOCK - shift);
+  return n < SNN_BLOCK ? bits & ((1ull << n) - 1) : bits;
+}
+
+/* The position that an output position of a concatenation or slice shows; false where a slice has zeros. */
+static bool shown_position(const snn_slice *s, snn_shape in, snn_site site, size_t *position) {
+  uint64_t y = site.y, x = site.x;
+  if (s) {
+    if (site.y < s->pad[1] || site.x < s->pad[2]) return false;
+    y = s->start[1] + (uint64_t)(site.y - s->pad[1]) * s->step[0];
+    x = s->start[2] + (uint64_t)(site.x - s->pad[2]) * s->step[1];
+    if (y >= in.h || x >= in.w) return false;
+  }
+  *position = (size_t)(y * in.w + x);
+  return true;
+}
+
+/* A concatenation or slice: channels of other edges, copied as they are. Costs no operation, like any wire. */
+static void run_gather(const snn_stage_context *ctx, const snn_stage *stage, size_t begin, size_t end,
+                       uint32_t n_steps) {
+  const snn_edge *to = &ctx->plan->edges[stage->node];
+  bool whole = to->kind == SNN_EDGE_COUNTS;
+  for (size_t item = begin; item < end; item++) {
+    snn_site site = site_of(stage, item);
+    size_t position = (size_t)site.y * to->shape.w + site.x, from_position = 0;
+    for (uint32_t t = 0; t < n_steps; t++) {
+      uint64_t word = 0;
+      float values[SNN_BLOCK] = {0};
+      for (uint32_t k = 0; k < stage->n_pieces; k++) {
+        const snn_piece *p = &stage->pieces[k];
+        const snn_edge *from = &ctx->plan->edges[p->source];
+        uint32_t first = p->to > site.begin ? p->to : site.begin, last = p->to + p->n;
+        if (last > site.begin + site.n) last = site.begin + site.n;
+        if (first >= last || !shown_position(stage->slice, from->shape, site, &from_position)) continue;
+        uint32_t channel = p->from + (first - p->to), at = first - site.begin;
+        if (to->kind == SNN_EDGE_SPIKES)
+          word |= spike_bits(edge_words(ctx, from, t) + from_position * from->words, channel, last - first) << at;
+        else
+          for (uint32_t i = 0; i < last - first; i++)
+            values[at + i] = source_value(ctx, from, from_position, channel + i, t, whole);
+      }
+      if (to->kind == SNN_EDGE_SPIKES)
+        edge_words(ctx, to, t)[position * to->words + site.begin / SNN_BLOCK] = word;
+      else
+        memcpy(edge_floats(ctx, to, t) + element_of(stage, site), values, site.n * sizeof *values);
+    }
+  }
+}
+
 void snn_stage_reset(const snn_stage_context *ctx, const snn_stage *stage) {
   size_t begin, end;
   snn_team_share(ctx->team, items_of(stage), &begin, &end);
@@ -230,6 +283,8 @@ void snn_stage_run(const snn_stage_context *ctx, const snn_stage *stage, uint32_
     run_average(ctx, stage, begin, end, n_steps);
   else if (stage->kind == SNN_LAYER_MAXPOOL)
     run_maximum(ctx, stage, begin, end, n_steps);
+  else if (stage->pieces)
+    run_gather(ctx, stage, begin, end, n_steps);
   else
     done = run_sum(ctx, stage, begin, end, n_steps);
   uint64_t *const counters[] = {&ctx->counters.spikes[stage->node], &ctx->counters.synaptic_operations[stage->charged],

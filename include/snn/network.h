@@ -46,6 +46,8 @@ typedef enum snn_layer_kind {
   SNN_LAYER_AVGPOOL, /* linear: averages */
   SNN_LAYER_MAXPOOL, /* maximum of the cumulated current */
   SNN_LAYER_ADD,     /* currents of several branches add */
+  SNN_LAYER_CONCAT,  /* channels of several layers side by side, in the order of the inputs */
+  SNN_LAYER_SLICE,   /* a piece of a layer: some channels, every so many rows and columns, zeros around */
   SNN_LAYER_NEURON,  /* spiking neurons (a ReLU or Clip of the source network) */
   SNN_LAYER_KIND_COUNT
 } snn_layer_kind;

@@ -55,6 +55,12 @@ class Case:
     def add(self, *sources):
         return self.layer(f"add{len(self.graph)}", "add", list(sources))
 
+    def concat(self, *sources):
+        return self.layer(f"concat{len(self.graph)}", "concat", list(sources))
+
+    def slice(self, source, shape, **more):
+        return self.layer(f"slice{len(self.graph)}", "slice", [source], shape=list(shape), **more)
+
     def classify(self, source, channels, height, width, classes=3):
         """A fully connected layer over the whole map."""
         return self.conv(source, classes, channels, (height, width))
@@ -98,10 +104,12 @@ class Case:
     def measure(self):
         shapes = []
         for layer in self.graph:
-            if layer["op"] == "input":
+            if layer["op"] in ("input", "slice"):
                 shapes.append(tuple(layer["shape"]))
                 continue
             c, h, w = shapes[layer["inputs"][0]]
+            if layer["op"] == "concat":
+                c = sum(shapes[k][0] for k in layer["inputs"])
             if "kernel" in layer:
                 h, w, _ = reference.windows(layer, (c, h, w))
             if layer["op"] == "conv":
@@ -358,12 +366,116 @@ def residuals():
     c.classify(n, 6, h, w)
     yield c
 
-
     c = Case("conv-of-conv-pooled", (2, 4, 4))  # the same, stored for a pool: still charged to the neurons behind it
     a = c.neurons(c.conv(0, 4, 2, pads=[1, 1, 1, 1]), theta=[1.0])
     b = c.conv(c.conv(a, 3, 4, (1, 1)), 3, 3, (2, 2))
     n = c.neurons(c.pool("maxpool", b, (2, 2)), theta=[1.0])
     c.classify(n, 3, 2, 2)
+    yield c
+
+
+def wires():
+    c = Case("concat", (2, 3, 3))  # two layers of spikes, worth different amounts a channel
+    a = c.neurons(c.conv(0, 3, 2, (2, 2)), theta=[0.5, 1.0, 2.0])
+    b = c.neurons(c.conv(0, 4, 2, (2, 2)), theta=[1.5])
+    n = c.neurons(c.conv(c.concat(a, b), 4, 7, (1, 1)), theta=[1.0])
+    c.classify(n, 4, 2, 2)
+    yield c
+
+    c = Case("concat-across-words", (1, 2, 2))  # 40, 70 and 3 channels: words of spikes are put together from two
+    a = c.neurons(c.conv(0, 40, 1, (1, 2)), theta=[0.5])
+    b = c.neurons(c.conv(0, 70, 1, (1, 2)), theta=[1.0])
+    d = c.neurons(c.conv(0, 3, 1, (1, 2)), theta=[0.25])
+    c.conv(c.concat(a, b, d, a), 2, 153, (2, 1), zeros=0.6)
+    yield c
+
+    c = Case("concat-counts", (1, 4, 4))  # averaged spikes: counts of different shares
+    n = c.neurons(c.conv(0, 3, 1, pads=[1, 1, 1, 1]), theta=[1.0])
+    joined = c.concat(c.pool("avgpool", n, (2, 2), stride=[2, 2]), c.pool("avgpool", n, (1, 4), stride=[2, 1], pads=[0, 1, 0, 0],
+                                                                          count_include_pad=True))
+    n = c.neurons(c.conv(joined, 3, 6, (1, 1), denominator=4), theta=[0.5])
+    c.classify(n, 3, 2, 2)
+    yield c
+
+    c = Case("concat-spikes-and-counts", (2, 4, 4))
+    n = c.neurons(c.conv(0, 3, 2, (3, 3)), theta=[1.0])
+    m = c.neurons(c.conv(0, 2, 2, stride=[2, 2], pads=[1, 1, 1, 1]), theta=[2.0])
+    joined = c.concat(c.pool("avgpool", n, (2, 1), pads=[1, 0, 0, 0], count_include_pad=True), m)
+    c.classify(c.neurons(joined, theta=[0.5, 1.0, 0.5, 1.0, 2.0]), 5, 2, 2)
+    yield c
+
+    c = Case("concat-graded", (2, 3, 3))  # a current, the image, spikes and a maximum: all become graded
+    n = c.neurons(c.conv(0, 3, 2, pads=[1, 1, 1, 1]), theta=[1.0])
+    joined = c.concat(c.conv(n, 2, 3, (1, 1)), 0, n, c.pool("maxpool", n, (3, 3), pads=[1, 1, 1, 1]))
+    n = c.neurons(c.conv(joined, 4, 10, (2, 2)), theta=[4.0])
+    c.classify(n, 4, 2, 2)
+    yield c
+
+    c = Case("concat-of-image", (2, 3, 3))  # constant in time
+    c.classify(c.neurons(c.concat(c.conv(0, 3, 2, (1, 1)), 0)), 5, 3, 3)
+    yield c
+
+    c = Case("concat-dense-block", (2, 3, 3))  # normalisation, activation, convolution, joined with what came before
+    stem = c.conv(0, 4, 2, (2, 2), low=-1, high=2, denominator=1)
+    joined = c.concat(stem, c.conv(c.neurons(stem, theta=[4.0]), 3, 4, (1, 1), denominator=2))
+    n = c.neurons(c.conv(joined, 7, 7, (1, 1), groups=7, low=1, denominator=4), theta=[1.0])
+    joined = c.concat(joined, c.conv(n, 3, 7, (1, 1), denominator=2))
+    n = c.neurons(c.conv(joined, 10, 10, (1, 1), groups=10, low=1, denominator=2), theta=[1.0])
+    c.classify(n, 10, 2, 2)
+    yield c
+
+    c = Case("concat-then-maxpool", (2, 4, 4))  # the maximum of cumulated spikes
+    a = c.neurons(c.conv(0, 3, 2, pads=[1, 1, 1, 1]), theta=[1.0])
+    b = c.neurons(c.conv(0, 4, 2, pads=[1, 1, 1, 1]), theta=[2.0])
+    n = c.neurons(c.pool("maxpool", c.concat(a, b), (2, 2), stride=[2, 2]), theta=[1.0])
+    c.classify(n, 7, 2, 2)
+    yield c
+
+    c = Case("concat-last", (2, 3, 3))
+    a = c.neurons(c.conv(0, 3, 2, (2, 2)), theta=[1.0])
+    c.concat(c.conv(a, 2, 3, (2, 2)), c.pool("avgpool", a, (2, 2)))
+    yield c
+
+    c = Case("slice-padded-shortcut", (2, 5, 5))  # every second row and column, zeros around the channels: ResNets for CIFAR
+    n = c.neurons(c.conv(0, 4, 2, pads=[1, 1, 1, 1]), theta=[1.0])
+    branch = c.neurons(c.conv(n, 8, 4, stride=[2, 2], pads=[1, 1, 1, 1]), theta=[2.0])
+    short = c.slice(c.slice(n, (4, 3, 3), step=[2, 2]), (8, 3, 3), zeros=[2, 0, 0])
+    n = c.neurons(c.add(c.conv(branch, 8, 8, pads=[1, 1, 1, 1]), short), theta=[1.5])
+    c.classify(n, 8, 3, 3)
+    yield c
+
+    c = Case("slice-across-words", (1, 2, 2))  # channels 60 to 129 of 130, then zeros before and behind them
+    n = c.neurons(c.conv(0, 130, 1, (1, 2)), theta=[0.5])
+    s = c.slice(c.slice(n, (70, 2, 1), start=[60, 0, 0]), (150, 2, 1), zeros=[62, 0, 0])
+    c.conv(s, 2, 150, (2, 1), zeros=0.6)
+    yield c
+
+    c = Case("slice-halves", (2, 4, 4))  # channels split, one half processed, joined again
+    n = c.neurons(c.conv(0, 6, 2, pads=[1, 1, 1, 1]), theta=[1.0])
+    a, b = c.slice(n, (3, 4, 4)), c.slice(n, (3, 4, 4), start=[3, 0, 0])
+    b = c.neurons(c.conv(b, 3, 3, groups=3, pads=[1, 1, 1, 1]), theta=[0.5])
+    c.classify(c.concat(a, b), 6, 4, 4)
+    yield c
+
+    c = Case("slice-of-counts", (1, 6, 4))  # rows cut off at both ends, zeros on every side
+    n = c.neurons(c.conv(0, 3, 1, pads=[1, 1, 1, 1]), theta=[1.0])
+    s = c.slice(c.pool("avgpool", n, (2, 2)), (2, 3, 5), start=[1, 1, 0], step=[1, 2], zeros=[0, 0, 1])
+    n = c.neurons(c.conv(c.slice(s, (4, 5, 7), zeros=[1, 1, 1]), 3, 4, (2, 2), denominator=4), theta=[0.5])
+    h, w = c.measure()[-1][1:]
+    c.classify(n, 3, h, w)
+    yield c
+
+    c = Case("slice-of-current", (2, 4, 5))  # graded; and a piece of the image, which is constant
+    n = c.neurons(c.conv(0, 4, 2, pads=[1, 1, 1, 1]), theta=[1.0])
+    a = c.slice(c.conv(n, 5, 4, (1, 1)), (3, 2, 2), start=[2, 1, 2], step=[2, 2])
+    b = c.slice(0, (3, 2, 2), start=[0, 1, 1], step=[3, 1], zeros=[1, 0, 1])
+    c.classify(c.neurons(c.add(a, b), theta=[1.0]), 3, 2, 2)
+    yield c
+
+    c = Case("slice-zeros-then-neurons", (1, 3, 3))  # zeros around a current, which the neurons see
+    n = c.neurons(c.conv(0, 3, 1, (2, 2)), theta=[1.0])
+    n = c.neurons(c.slice(c.conv(n, 3, 3, (1, 1)), (3, 4, 4), zeros=[0, 1, 1]), theta=[0.5])
+    c.classify(c.pool("maxpool", n, (2, 2), stride=[2, 2]), 3, 2, 2)
     yield c
 
 
@@ -410,7 +522,7 @@ def neurons():
 
 def main():
     shutil.rmtree(CASES, ignore_errors=True)
-    for family in (convolutions, pools, residuals, neurons):
+    for family in (convolutions, pools, residuals, wires, neurons):
         for case in family():
             case.write()
 

@@ -122,6 +122,17 @@ def maximum(layer, x):
     return out
 
 
+def piece(layer, x):
+    """A slice: element by element along each axis, zeros before `zeros` and behind the input."""
+    out = np.zeros(layer["shape"])
+    start, step, zeros = layer.get("start", [0] * 3), [1, *layer.get("step", [1, 1])], layer.get("zeros", [0] * 3)
+    for index in np.ndindex(*layer["shape"]):
+        at = [s + (i - z) * d for i, s, d, z in zip(index, start, step, zeros)]
+        if all(i >= z and a < n for i, z, a, n in zip(index, zeros, at, x.shape)):
+            out[index] = x[tuple(at)]
+    return out
+
+
 def fan_out(layer, in_shape, out_shape, iy, ix):
     """Outputs that a spike of one channel at (iy, ix) reaches: walk forward, borders minded."""
     (kh, kw), (sh, sw), (dh, dw) = layer["kernel"], layer.get("stride", [1, 1]), layer.get("dilation", [1, 1])
@@ -178,6 +189,10 @@ class Network:
                 values.append(maximum(layer, x[0]))
             elif op == "add":
                 values.append(sum(x))
+            elif op == "concat":
+                values.append(np.concatenate(x))
+            elif op == "slice":
+                values.append(piece(layer, x[0]))
             else:
                 values.append(np.clip(x[0], 0, layer.get("clip", math.inf)))
         return values[self.last][:, 0, 0]
@@ -212,6 +227,13 @@ class Network:
                     uniform = layer.get("count_include_pad") or not any(layer.get("pads", [0] * 4))
                     if events[sources[0]] is not None and uniform:  # whole counts stay events
                         events[i] = average(layer, events[sources[0]]) * layer["kernel"][0] * layer["kernel"][1]
+                elif op == "concat":  # a wire; events where all its inputs are
+                    value[i] = np.concatenate([value[k] for k in sources])
+                    if all(events[k] is not None for k in sources):
+                        events[i] = np.concatenate([events[k] for k in sources])
+                elif op == "slice":
+                    value[i] = piece(layer, x)
+                    events[i] = None if events[sources[0]] is None else piece(layer, events[sources[0]])
                 elif op == "maxpool" and self.constant[i]:
                     value[i] = maximum(layer, x)
                 elif op == "maxpool":  # the maximum of the cumulated current, and what it grew by

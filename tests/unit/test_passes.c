@@ -34,7 +34,9 @@ static void rewrite_and_compare(builder *b) {
 
 /* The kinds of all layers in order, one letter each. */
 static void assert_kinds(const snn_network *net, const char *want) {
-  static const char letters[] = {'i', 'c', 'a', 'm', '+', 'n'};
+  static const char letters[SNN_LAYER_KIND_COUNT] = {
+      [SNN_LAYER_INPUT] = 'i', [SNN_LAYER_CONV] = 'c',   [SNN_LAYER_AVGPOOL] = 'a', [SNN_LAYER_MAXPOOL] = 'm',
+      [SNN_LAYER_ADD] = '+',   [SNN_LAYER_CONCAT] = 'j', [SNN_LAYER_SLICE] = 's',   [SNN_LAYER_NEURON] = 'n'};
   char got[64] = "";
   assert_in_range(net->n_nodes, 1, sizeof got - 1);
   for (uint32_t i = 0; i < net->n_nodes; i++) got[i] = letters[net->nodes[i].kind];
