@@ -536,6 +536,51 @@ def _(m):
     m.graph[2]["clip"] = -6
 
 
+def wired(m, node):
+    m.graph.insert(3, {"name": "w", "inputs": [2], **node})
+    m.graph[4]["inputs"] = [3]
+
+
+@broken("concat-of-one", "format", "a layer of kind concat takes 2")
+def _(m):
+    wired(m, {"op": "concat"})
+
+
+@broken("concat-rows", "format", "branches of different shapes")
+def _(m):
+    wired(m, {"op": "concat", "inputs": [0, 2]})
+
+
+@broken("slice-without-shape", "format", "'shape' is missing")
+def _(m):
+    wired(m, {"op": "slice"})
+
+
+@broken("slice-starts-behind", "format", "it starts at 2 of an input extent of 2")
+def _(m):
+    wired(m, {"op": "slice", "shape": [2, 1, 1], "start": [2, 0, 0]})
+
+
+@broken("slice-all-zeros", "format", "2 zeros leave nothing")
+def _(m):
+    wired(m, {"op": "slice", "shape": [2, 1, 1], "zeros": [2, 0, 0]})
+
+
+@broken("slice-step-zero", "format", "steps must be 1")
+def _(m):
+    wired(m, {"op": "slice", "shape": [2, 1, 1], "step": [1, 0]})
+
+
+@broken("slice-start-negative", "format", "'start' must be an array of 3 integers")
+def _(m):
+    wired(m, {"op": "slice", "shape": [2, 1, 1], "start": [-1, 0, 0]})
+
+
+@broken("slice-huge", "too-large", "over the limit")
+def _(m):
+    wired(m, {"op": "slice", "shape": [1, 65536, 65536]})
+
+
 # ---- tensors of layers ----
 
 for missing in ("c.weight", "c.bias", "c.threshold"):
@@ -688,8 +733,12 @@ def seeds():
         {"name": "m", "op": "maxpool", "inputs": [2], "kernel": [3, 3], "pads": [1, 1, 1, 1]},
         {"name": "sum", "op": "add", "inputs": [2, 3]},
         {"name": "a", "op": "avgpool", "inputs": [4], "kernel": [2, 2], "count_include_pad": True},
-        {"name": "out", "op": "conv", "inputs": [5], "kernel": [1, 1], "dilation": [1, 1], "groups": 1},
+        {"name": "s", "op": "slice", "inputs": [5], "shape": [1, 1, 1], "start": [1, 0, 0], "step": [1, 2], "zeros": [0, 0, 0]},
+        {"name": "s2", "op": "slice", "inputs": [6], "shape": [3, 1, 1], "zeros": [1, 0, 0]},
+        {"name": "j", "op": "concat", "inputs": [7, 5]},
+        {"name": "out", "op": "conv", "inputs": [8], "kernel": [1, 1], "dilation": [1, 1], "groups": 1},
     ]
+    m.tensors["out.weight"] = m.f32(np.arange(15).reshape(1, 1, 5, 3) / 4)
     m.tensors["c.threshold"] = m.f32([1.5, 2])
     m.tensors["c.fire"] = m.f32([1, 2])
     m.tensors["c.amplitude"] = m.f32([1.5, 3])

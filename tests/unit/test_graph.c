@@ -56,6 +56,19 @@ static snn_node sum(uint32_t n, const uint32_t *inputs) {
   return (snn_node){.name = "sum", .kind = SNN_LAYER_ADD, .n_inputs = n, .inputs = inputs};
 }
 
+static snn_node joined(uint32_t n, const uint32_t *inputs) {
+  return (snn_node){.name = "joined", .kind = SNN_LAYER_CONCAT, .n_inputs = n, .inputs = inputs};
+}
+
+static snn_node slice(uint32_t c, uint32_t h, uint32_t w) {
+  return (snn_node){.name = "slice",
+                    .kind = SNN_LAYER_SLICE,
+                    .n_inputs = 1,
+                    .inputs = zero_zero,
+                    .shape = {c, h, w},
+                    .slice = {.step = {1, 1}}};
+}
+
 static snn_network *network_of(uint32_t c, uint32_t h, uint32_t w) {
   snn_network *net = snn_network_new();
   snn_node in = input(c, h, w);
@@ -233,6 +246,63 @@ static void test_pools_refused(void **state) {
     n.pool.window.stride_h = n.pool.window.stride_w = SNN_MAX_DIMENSION;
     refuse(net, n, SNN_ERR_TOO_LARGE, "taps");
   }
+  snn_network_free(net);
+}
+
+static void test_concatenations_refused(void **state) {
+  (void)state;
+  snn_network *net = network_of(2, 4, 5);
+  refuse(net, joined(1, zero_zero), SNN_ERR_FORMAT, "inputs");
+  refuse(net, joined(SNN_MAX_NODE_INPUTS + 1, zero_zero), SNN_ERR_FORMAT, "inputs");
+  refuse(net, joined(2, first_two), SNN_ERR_FORMAT, "precede");
+  snn_node n = conv("c", 3, 1);
+  accept(net, n, 3, 4, 5);
+  accept(net, joined(2, first_two), 5, 4, 5);
+  n = joined(SNN_MAX_NODE_INPUTS, zero_zero);
+  n.name = "most";
+  accept(net, n, 2 * SNN_MAX_NODE_INPUTS, 4, 5);
+  snn_network_free(net);
+  for (int axis = 0; axis < 2; axis++) { /* rows, then columns that differ */
+    net = network_of(2, 4, 5);
+    n = conv("c", 3, 1);
+    *(axis ? &n.conv.window.stride_w : &n.conv.window.stride_h) = 2;
+    accept(net, n, 3, axis ? 4 : 2, axis ? 3 : 5);
+    refuse(net, joined(2, first_two), SNN_ERR_FORMAT, "different shapes");
+    snn_network_free(net);
+  }
+  net = network_of(SNN_MAX_DIMENSION / 2 + 1, 1, 1);
+  refuse(net, joined(2, zero_zero), SNN_ERR_TOO_LARGE, "limit");
+  snn_network_free(net);
+}
+
+static void test_slices_refused(void **state) {
+  (void)state;
+  static const uint32_t in[3] = {3, 4, 5}, out[3] = {2, 3, 4};
+  snn_network *net = network_of(in[0], in[1], in[2]);
+  for (int axis = 0; axis < 3; axis++) {
+    snn_node n = slice(out[0], out[1], out[2]);
+    n.slice.start[axis] = in[axis];
+    refuse(net, n, SNN_ERR_FORMAT, "starts at");
+    n.slice.start[axis] = in[axis] - 1;
+    n.slice.pad[axis] = out[axis];
+    refuse(net, n, SNN_ERR_FORMAT, "leave nothing");
+    n.slice.pad[axis] = out[axis] - 1;
+    n.name = axis == 0 ? "a" : axis == 1 ? "b" : "c";
+    accept(net, n, out[0], out[1], out[2]);
+  }
+  for (int axis = 0; axis < 2; axis++)
+    for (int large = 0; large < 2; large++) {
+      snn_node n = slice(2, 2, 2);
+      n.slice.step[axis] = large ? SNN_MAX_DIMENSION + 1 : 0;
+      refuse(net, n, SNN_ERR_FORMAT, "steps");
+    }
+  refuse(net, slice(0, 2, 2), SNN_ERR_FORMAT, "leave nothing");
+  refuse(net, slice(SNN_MAX_DIMENSION + 1, 2, 2), SNN_ERR_TOO_LARGE, "limit");
+  refuse(net, slice(1, SNN_MAX_DIMENSION, SNN_MAX_DIMENSION), SNN_ERR_TOO_LARGE, "limit");
+  snn_node n = slice(2, 2, 2);
+  n.n_inputs = 2;
+  refuse(net, n, SNN_ERR_FORMAT, "inputs");
+  accept(net, slice(9, 8, 7), 9, 8, 7); /* zeros behind the input */
   snn_network_free(net);
 }
 
@@ -433,7 +503,8 @@ int main(void) {
       cmocka_unit_test(test_pools_refused),   cmocka_unit_test(test_neurons_refused),
       cmocka_unit_test(test_too_many_layers), cmocka_unit_test(test_finish),
       cmocka_unit_test(test_window_output),   cmocka_unit_test(test_consumers_and_copies),
-      cmocka_unit_test(test_accessors),
+      cmocka_unit_test(test_accessors),       cmocka_unit_test(test_concatenations_refused),
+      cmocka_unit_test(test_slices_refused),
   };
   return cmocka_run_group_tests_name("graph", tests, NULL, NULL);
 }

@@ -83,7 +83,7 @@ static uint32_t add(snn_network *net, const snn_node *node) {
 static snn_network *make_network(void) {
   snn_network *net = snn_network_new();
   assert_non_null(net);
-  static const uint32_t from[9][2] = {{0}, {0}, {1}, {2}, {3}, {4}, {3, 5}, {6}, {7}};
+  static const uint32_t from[11][2] = {{0}, {0}, {1}, {2}, {3}, {4}, {3, 5}, {6}, {7}, {8, 7}, {9}};
   const snn_window same = {3, 3, 1, 1, 1, 1, 1, 1, 1, 1};
   const snn_window dilated = {.kernel_h = 3,
                               .kernel_w = 2,
@@ -118,8 +118,15 @@ static snn_network *make_network(void) {
   add(net, &(snn_node){.name = "sum", .kind = SNN_LAYER_ADD, .n_inputs = 2, .inputs = from[6]});
   add(net,
       &(snn_node){.name = "avg", .kind = SNN_LAYER_AVGPOOL, .n_inputs = 1, .inputs = from[7], .pool = {all, true}});
-  node = (snn_node){.name = "out", .kind = SNN_LAYER_CONV, .n_inputs = 1, .inputs = from[8], .shape = {.c = 3}};
-  node.conv = (snn_conv){point, 1, numbers(net, 4 * 3, 1), numbers(net, 3, 1)};
+  add(net, &(snn_node){.name = "piece",
+                       .kind = SNN_LAYER_SLICE,
+                       .n_inputs = 1,
+                       .inputs = from[8],
+                       .shape = {7, 1, 1},
+                       .slice = {.start = {1, 0, 0}, .pad = {4, 0, 0}, .step = {2, 3}}});
+  add(net, &(snn_node){.name = "joined", .kind = SNN_LAYER_CONCAT, .n_inputs = 2, .inputs = from[9]});
+  node = (snn_node){.name = "out", .kind = SNN_LAYER_CONV, .n_inputs = 1, .inputs = from[10], .shape = {.c = 3}};
+  node.conv = (snn_conv){point, 1, numbers(net, 11 * 3, 1), numbers(net, 3, 1)};
   add(net, &node);
 
   static char label0[] = "cat", label1[] = "d\"o\\g", label2[] = "\xe7\x8c\xab";
@@ -194,6 +201,8 @@ static void assert_same(const snn_network *a, const snn_network *b) {
     } else if (x->kind == SNN_LAYER_AVGPOOL || x->kind == SNN_LAYER_MAXPOOL) {
       assert_memory_equal(&x->pool.window, &y->pool.window, sizeof x->pool.window);
       assert_int_equal(x->pool.count_include_pad, y->pool.count_include_pad);
+    } else if (x->kind == SNN_LAYER_SLICE) {
+      assert_memory_equal(&x->slice, &y->slice, sizeof x->slice);
     } else if (x->kind == SNN_LAYER_NEURON) {
       assert_same_neurons(&x->neurons, &y->neurons);
     }
@@ -430,9 +439,9 @@ static void test_failed_saves_leave_nothing(void **state) {
   snn_network_free(net);
 
   net = make_network();
-  float *beyond = numbers(net, 12, 1);
-  beyond[11] = -65520.0f;
-  net->nodes[8].conv.weights = beyond;
+  float *beyond = numbers(net, 33, 1);
+  beyond[32] = -65520.0f;
+  net->nodes[net->n_nodes - 1].conv.weights = beyond;
   assert_save_refused(net, path, SNN_WEIGHTS_F16, SNN_ERR_ARGUMENT);
   net->nodes[2].neurons.n = 0;
   assert_save_refused(net, path, SNN_WEIGHTS_F32, SNN_ERR_ARGUMENT);
