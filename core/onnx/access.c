@@ -78,13 +78,15 @@ snn_status snn_onnx_constant(onnx_import *im, const onnx_node *node, uint32_t i,
 
 snn_status snn_onnx_get_activation(onnx_import *im, const onnx_node *node, uint32_t i, bool pad_ok,
                                    const onnx_activation **out) {
-  const onnx_value *v = snn_onnx_input(im, node, i);
+  onnx_value *v = snn_onnx_input(im, node, i);
   if (!v) return snn_onnx_fail(im, node, SNN_ERR_FORMAT, "its input %u is missing", i);
   const onnx_activation *a = v->activation;
   if (!a) return snn_onnx_unsupported(im, node, " on a constant input %u", i);
-  if (!pad_ok && (a->pad_top || a->pad_left || a->pad_bottom || a->pad_right))
-    return snn_onnx_unsupported(im, node, " after a Pad; Conv and AveragePool are, which take the padding in");
-  *out = a;
+  if (!pad_ok && (a->pad_top || a->pad_left || a->pad_bottom || a->pad_right)) {
+    snn_status status = snn_onnx_settle_pads(im, v);
+    if (status != SNN_OK) return status;
+  }
+  *out = v->activation;
   return SNN_OK;
 }
 
@@ -189,6 +191,10 @@ bool snn_onnx_axis(int64_t axis, uint32_t rank, uint32_t *out) {
 static onnx_value *output_value(onnx_import *im, const onnx_node *node) {
   const onnx_node reader = {.n_inputs = 1, .inputs = node->outputs};
   return snn_onnx_input(im, &reader, 0);
+}
+
+bool snn_onnx_wanted(onnx_import *im, const onnx_node *node) {
+  return node->outputs[0].n && output_value(im, node)->needed;
 }
 
 bool snn_onnx_is_last(onnx_import *im, const onnx_node *node) {

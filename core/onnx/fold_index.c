@@ -183,33 +183,44 @@ static void clamp_range(int64_t n, int64_t start, int64_t end, int64_t step, int
   *first = start;
 }
 
-snn_status snn_onnx_fold_slice(onnx_import *im, const onnx_node *node, constants in, onnx_const *out) {
+snn_status snn_onnx_slice_ranges(onnx_import *im, const onnx_node *node, uint32_t rank, const int64_t *dims,
+                                 onnx_range ranges[ONNX_MAX_RANK]) {
   int64_t starts[ONNX_MAX_RANK], ends[ONNX_MAX_RANK], axes[ONNX_MAX_RANK], steps[ONNX_MAX_RANK];
-  int64_t dims[ONNX_MAX_RANK], strides[ONNX_MAX_RANK], offset = 0;
   uint32_t n, n_ends, n_axes, n_steps, k;
-  bool given, axes_given, steps_given;
-  uint8_t *data;
-  snn_status status = snn_onnx_need_constants(im, node, in, 1);
-  if (status == SNN_OK) status = snn_onnx_get_list(im, node, "starts", 1, starts, &n, &given);
+  bool given, axes_given, steps_given, sliced[ONNX_MAX_RANK] = {false};
+  snn_status status = snn_onnx_get_list(im, node, "starts", 1, starts, &n, &given);
   if (status == SNN_OK) status = snn_onnx_get_list(im, node, "ends", 2, ends, &n_ends, &given);
   if (status == SNN_OK) status = snn_onnx_get_list(im, node, "axes", 3, axes, &n_axes, &axes_given);
   if (status == SNN_OK) status = snn_onnx_get_list(im, node, "steps", 4, steps, &n_steps, &steps_given);
   if (status != SNN_OK) return status;
-  const onnx_const *c = in[0];
-  if (n_ends != n || (axes_given && n_axes != n) || (steps_given && n_steps != n) || n > c->rank)
+  if (n_ends != n || (axes_given && n_axes != n) || (steps_given && n_steps != n) || n > rank)
     return snn_onnx_fail(im, node, SNN_ERR_FORMAT, "starts, ends, axes and steps do not go together");
-  bool sliced[ONNX_MAX_RANK] = {false};
-  memcpy(dims, c->dims, sizeof dims);
-  get_strides(c, strides);
+  for (uint32_t i = 0; i < rank; i++) ranges[i] = (onnx_range){.first = 0, .count = dims[i], .step = 1};
   for (uint32_t i = 0; i < n; i++) {
-    int64_t step = steps_given ? steps[i] : 1, first, count;
-    if (!snn_onnx_axis(axes_given ? axes[i] : (int64_t)i, c->rank, &k) || sliced[k] || step == 0)
+    int64_t step = steps_given ? steps[i] : 1;
+    if (!snn_onnx_axis(axes_given ? axes[i] : (int64_t)i, rank, &k) || sliced[k] || step == 0)
       return snn_onnx_fail(im, node, SNN_ERR_FORMAT, "an axis is out of range or repeated, or a step is 0");
     sliced[k] = true;
-    clamp_range(c->dims[k], starts[i], ends[i], step, &first, &count);
-    if (count > 0) offset += first * strides[k];
-    dims[k] = count;
-    strides[k] = count > 1 ? strides[k] * step : 0; /* |step| < dims[k] then, so that no overflow can happen */
+    ranges[k].step = step;
+    clamp_range(dims[k], starts[i], ends[i], step, &ranges[k].first, &ranges[k].count);
+  }
+  return SNN_OK;
+}
+
+snn_status snn_onnx_fold_slice(onnx_import *im, const onnx_node *node, constants in, onnx_const *out) {
+  int64_t dims[ONNX_MAX_RANK], strides[ONNX_MAX_RANK], offset = 0;
+  onnx_range ranges[ONNX_MAX_RANK];
+  uint8_t *data;
+  snn_status status = snn_onnx_need_constants(im, node, in, 1);
+  if (status == SNN_OK) status = snn_onnx_slice_ranges(im, node, in[0]->rank, in[0]->dims, ranges);
+  if (status != SNN_OK) return status;
+  const onnx_const *c = in[0];
+  get_strides(c, strides);
+  for (uint32_t k = 0; k < c->rank; k++) {
+    const onnx_range *r = &ranges[k];
+    if (r->count > 0) offset += r->first * strides[k];
+    dims[k] = r->count;
+    strides[k] = r->count > 1 ? strides[k] * r->step : 0; /* |step| < dims[k] then, so that no overflow can happen */
   }
   status = snn_onnx_new_const(im, node, c->type, c->rank, dims, out, &data);
   if (status != SNN_OK) return status;

@@ -242,7 +242,7 @@ static snn_status import_node(onnx_import *im, const onnx_node *node) {
                          op->min_inputs, op->max_inputs, node->n_inputs);
   if (node->n_outputs == 0 || node->outputs[0].n == 0)
     return snn_onnx_fail(im, node, SNN_ERR_FORMAT, "it has no output");
-  for (uint32_t k = 1; k < node->n_outputs; k++)
+  for (uint32_t k = 1; k < node->n_outputs && op->apply != snn_onnx_split; k++) /* the one that has several */
     if (node->outputs[k].n && find_value(im, node->outputs[k])->needed)
       return snn_onnx_unsupported(im, node, " with its output %u in use; only the first one is", k);
   const onnx_const *in[ONNX_MAX_NODE_VALUES] = {NULL};

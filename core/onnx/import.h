@@ -20,7 +20,7 @@ typedef struct onnx_activation {
   bool shared;    /* something else reads this layer too, through another value */
   uint32_t rank;  /* of the view; dims[0] is ONNX_BATCH, the product of the others is the layer's size */
   int64_t dims[ONNX_MAX_RANK];
-  uint32_t pad_top, pad_left, pad_bottom, pad_right; /* zeros around it that the next Conv or AveragePool takes in */
+  uint32_t pad_top, pad_left, pad_bottom, pad_right; /* zeros around a map that the next Conv or pooling takes in */
 } onnx_activation;
 
 typedef struct onnx_value {
@@ -96,12 +96,15 @@ snn_status snn_onnx_spend(onnx_import *im, const onnx_node *node, size_t bytes);
 onnx_value *snn_onnx_input(onnx_import *im, const onnx_node *node, uint32_t i); /* NULL: omitted */
 /* The constant at input i; *out = NULL when it is omitted. Errors: UNSUPPORTED when it is computed at run time. */
 snn_status snn_onnx_constant(onnx_import *im, const onnx_node *node, uint32_t i, const onnx_const **out);
-/* The activation at input i; with pad_ok it may have zeros around it that the caller takes in. */
+/* The activation at input i; with pad_ok it may have zeros around it that the caller takes in, else they become part of
+ * its layer. */
 snn_status snn_onnx_get_activation(onnx_import *im, const onnx_node *node, uint32_t i, bool pad_ok,
                                    const onnx_activation **out);
 /* The same, which must be seen as the map it is: [N,C,H,W]. */
 snn_status snn_onnx_get_map(onnx_import *im, const onnx_node *node, uint32_t i, bool pad_ok,
                             const onnx_activation **out);
+/* Output 0 is read by what the graph's output depends on. */
+bool snn_onnx_wanted(onnx_import *im, const onnx_node *node);
 /* Output 0 is the graph's output and nothing else reads it. */
 bool snn_onnx_is_last(onnx_import *im, const onnx_node *node);
 /* What output 0 has become; NULL before that. */
@@ -146,6 +149,15 @@ snn_status snn_onnx_squeeze_dims(onnx_import *im, const onnx_node *node, const i
                                  uint32_t *rank, int64_t dims[ONNX_MAX_RANK]);
 snn_status snn_onnx_unsqueeze_dims(onnx_import *im, const onnx_node *node, const int64_t *axes, uint32_t n_axes,
                                    uint32_t *rank, int64_t dims[ONNX_MAX_RANK]);
+/* first, first + step, ... of one dimension, count of them, all within it. */
+typedef struct onnx_range {
+  int64_t first, count, step;
+} onnx_range;
+/* What a Slice takes of each of `rank` dimensions, as ONNX clamps it; steps are not 0. In fold_index.c. */
+snn_status snn_onnx_slice_ranges(onnx_import *im, const onnx_node *node, uint32_t rank, const int64_t *dims,
+                                 onnx_range ranges[ONNX_MAX_RANK]);
+/* Turn the zeros that wait around a value into a layer; its activation is that layer then. In ops_piece.c. */
+snn_status snn_onnx_settle_pads(onnx_import *im, onnx_value *value);
 /* A depthwise 1x1 convolution: y[c] = scale[c] * x[c] + bias[c], seen as `a` is. scale, bias: [C] in the network's
  * arena. In ops_linear.c. */
 snn_status snn_onnx_emit_affine(onnx_import *im, const onnx_node *node, const onnx_activation *a, const float *scale,
@@ -171,9 +183,13 @@ snn_status snn_onnx_flatten(onnx_import *im, const onnx_node *node);
 snn_status snn_onnx_reshape(onnx_import *im, const onnx_node *node);
 snn_status snn_onnx_squeeze(onnx_import *im, const onnx_node *node);
 snn_status snn_onnx_unsqueeze(onnx_import *im, const onnx_node *node);
-snn_status snn_onnx_pad(onnx_import *im, const onnx_node *node);
 snn_status snn_onnx_shape_of(onnx_import *im, const onnx_node *node);
 snn_status snn_onnx_transpose(onnx_import *im, const onnx_node *node);
+/* ops_piece.c */
+snn_status snn_onnx_concat(onnx_import *im, const onnx_node *node);
+snn_status snn_onnx_slice(onnx_import *im, const onnx_node *node);
+snn_status snn_onnx_split(onnx_import *im, const onnx_node *node);
+snn_status snn_onnx_pad(onnx_import *im, const onnx_node *node);
 /* ops_elementwise.c */
 snn_status snn_onnx_relu(onnx_import *im, const onnx_node *node);
 snn_status snn_onnx_clip(onnx_import *im, const onnx_node *node);

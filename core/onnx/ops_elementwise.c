@@ -44,7 +44,13 @@ snn_status snn_onnx_clip(onnx_import *im, const onnx_node *node) {
   if (low != 0 || !(high > 0))
     return snn_onnx_unsupported(im, node, " from %g to %g; spikes need a lower bound of 0 and an upper one above it",
                                 low, high);
-  return emit_neurons(im, node, a, high >= (double)FLT_MAX ? INFINITY : (float)high);
+  float bound = high >= (double)FLT_MAX ? INFINITY : (float)high;
+  snn_node *source = &im->net->nodes[a->layer];
+  if (source->kind == SNN_LAYER_NEURON && (source->neurons.clip <= bound || snn_onnx_exclusive(im, node, 0, a))) {
+    if (bound < source->neurons.clip) source->neurons.clip = bound; /* a Relu and its bound in two nodes */
+    return snn_onnx_alias(im, node, 0, a);
+  }
+  return emit_neurons(im, node, a, bound);
 }
 
 /* ---- what does nothing ---- */

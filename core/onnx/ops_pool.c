@@ -88,10 +88,14 @@ snn_status snn_onnx_window(onnx_import *im, const onnx_node *node, const onnx_ac
   return status;
 }
 
-/* ceil_mode is fine as long as the last window ends where the padded input ends. */
-static bool covers_exactly(uint32_t in, uint32_t pads, uint32_t kernel, uint32_t stride, uint32_t dilation) {
-  uint64_t span = (uint64_t)dilation * (kernel - 1) + 1, total = (uint64_t)in + pads;
-  return span > total || (total - span) % stride == 0;
+/* What ceil_mode adds behind the padded input, so that the windows cover all of it. A window that would start behind
+ * the input is left out, as everybody but the letter of old ONNX does. */
+static uint32_t overhang(uint32_t in, uint32_t begin, uint32_t end, uint32_t kernel, uint32_t stride,
+                         uint32_t dilation) {
+  uint64_t span = (uint64_t)dilation * (kernel - 1) + 1, total = (uint64_t)in + begin + end;
+  if (span > total || (total - span) % stride == 0) return 0;
+  uint64_t next = ((total - span) / stride + 1) * stride; /* where one more window would start */
+  return next >= (uint64_t)in + begin ? 0 : (uint32_t)(next + span - total);
 }
 
 static snn_status emit_pool(onnx_import *im, const onnx_node *node, snn_layer_kind kind, const onnx_activation *a,
@@ -104,8 +108,10 @@ static snn_status emit_pool(onnx_import *im, const onnx_node *node, snn_layer_ki
   return snn_onnx_emit(im, node, &layer, (onnx_slice){NULL, 0}, view);
 }
 
-/* Kernel, window and ceil_mode of AveragePool and MaxPool. *out is the operator's own window. */
-static snn_status pool_window(onnx_import *im, const onnx_node *node, const onnx_activation *a, snn_window *out) {
+/* Kernel and window of AveragePool and MaxPool. *out is the operator's own window; *over_h and *over_w are what
+ * ceil_mode adds at the bottom and on the right. */
+static snn_status pool_window(onnx_import *im, const onnx_node *node, const onnx_activation *a, snn_window *out,
+                              uint32_t *over_h, uint32_t *over_w) {
   uint32_t kernel[2] = {0, 0};
   int64_t ceil_mode;
   onnx_attribute ignored;
@@ -118,39 +124,68 @@ static snn_status pool_window(onnx_import *im, const onnx_node *node, const onnx
   snn_shape in = snn_onnx_shape(im, a);
   snn_window w = *out;
   take_pads_in(a, &w);
-  if (ceil_mode && (!covers_exactly(in.h, w.pad_top + w.pad_bottom, w.kernel_h, w.stride_h, w.dilation_h) ||
-                    !covers_exactly(in.w, w.pad_left + w.pad_right, w.kernel_w, w.stride_w, w.dilation_w)))
-    return snn_onnx_unsupported(im, node, " with ceil_mode where the last window reaches beyond the %ux%u map", in.h,
-                                in.w);
+  *over_h = ceil_mode ? overhang(in.h, w.pad_top, w.pad_bottom, w.kernel_h, w.stride_h, w.dilation_h) : 0;
+  *over_w = ceil_mode ? overhang(in.w, w.pad_left, w.pad_right, w.kernel_w, w.stride_w, w.dilation_w) : 0;
   return SNN_OK;
 }
 
 snn_status snn_onnx_average_pool(onnx_import *im, const onnx_node *node) {
   const onnx_activation *a;
   int64_t include;
+  uint32_t over_h = 0, over_w = 0;
   snn_pool pool = {.count_include_pad = false};
   snn_status status = snn_onnx_get_map(im, node, 0, true, &a);
   if (status == SNN_OK) status = snn_onnx_get_int(im, node, "count_include_pad", 0, &include);
-  if (status == SNN_OK) status = pool_window(im, node, a, &pool.window);
+  if (status == SNN_OK) status = pool_window(im, node, a, &pool.window, &over_h, &over_w);
   if (status != SNN_OK) return status;
   const snn_window *w = &pool.window;
   bool own_pads = w->pad_top || w->pad_left || w->pad_bottom || w->pad_right;
   if (has_pad(a) && own_pads && !include)
     return snn_onnx_unsupported(im, node, " with uncounted padding of its own after a Pad");
   pool.count_include_pad = has_pad(a) || (own_pads && include); /* zeros of a Pad are values like others */
+  if (pool.count_include_pad && (over_h || over_w))
+    return snn_onnx_unsupported(im, node,
+                                " with ceil_mode and counted padding where the last window reaches beyond it");
   take_pads_in(a, &pool.window);
+  pool.window.pad_bottom += over_h;
+  pool.window.pad_right += over_w;
   return emit_pool(im, node, SNN_LAYER_AVGPOOL, a, &pool, NULL);
+}
+
+/* Are the layer's values never below 0? Then zeros around it are no more than a pooling's own padding, which is no
+ * value at all: every window has a value of at least 0. */
+static bool never_negative(const onnx_import *im, const onnx_activation *a) {
+  const snn_node *n = snn_onnx_layer(im, a);
+  while (n->kind == SNN_LAYER_AVGPOOL || n->kind == SNN_LAYER_MAXPOOL || n->kind == SNN_LAYER_SLICE)
+    n = &im->net->nodes[n->inputs[0]];
+  return n->kind == SNN_LAYER_NEURON;
+}
+
+/* Whether a MaxPool with this window of its own may take in the zeros around `a`. */
+static bool takes_zeros(const onnx_import *im, const onnx_activation *a, const snn_window *w) {
+  snn_window all = *w;
+  take_pads_in(a, &all);
+  return never_negative(im, a) && all.pad_top < all.kernel_h && all.pad_bottom < all.kernel_h &&
+         all.pad_left < all.kernel_w && all.pad_right < all.kernel_w && all.dilation_h == 1 && all.dilation_w == 1;
 }
 
 snn_status snn_onnx_max_pool(onnx_import *im, const onnx_node *node) {
   const onnx_activation *a;
   int64_t storage_order;
+  uint32_t over_h = 0, over_w = 0;
   snn_pool pool = {.count_include_pad = false};
-  snn_status status = snn_onnx_get_map(im, node, 0, false, &a);
+  snn_status status = snn_onnx_get_map(im, node, 0, true, &a);
   if (status == SNN_OK) status = snn_onnx_get_int(im, node, "storage_order", 0, &storage_order);
-  if (status == SNN_OK) status = pool_window(im, node, a, &pool.window);
+  if (status == SNN_OK) status = pool_window(im, node, a, &pool.window, &over_h, &over_w);
   if (status != SNN_OK) return status;
   if (storage_order) return snn_onnx_unsupported(im, node, " with a storage_order");
+  if (has_pad(a) && takes_zeros(im, a, &pool.window))
+    take_pads_in(a, &pool.window);
+  else
+    status = snn_onnx_get_map(im, node, 0, false, &a);
+  if (status != SNN_OK) return status;
+  pool.window.pad_bottom += over_h;
+  pool.window.pad_right += over_w;
   return emit_pool(im, node, SNN_LAYER_MAXPOOL, a, &pool, NULL);
 }
 
@@ -178,8 +213,8 @@ snn_status snn_onnx_reduce_mean(onnx_import *im, const onnx_node *node) {
   const onnx_activation *a;
   int64_t axes[ONNX_MAX_RANK], keep, no_op;
   uint32_t n_axes;
-  bool given, reduced[4] = {false};
-  snn_status status = snn_onnx_get_map(im, node, 0, false, &a);
+  bool given, all = true, any = false, reduced[ONNX_MAX_RANK] = {false};
+  snn_status status = snn_onnx_get_activation(im, node, 0, false, &a);
   if (status == SNN_OK) status = snn_onnx_get_list(im, node, "axes", 1, axes, &n_axes, &given);
   if (status == SNN_OK) status = snn_onnx_get_int(im, node, "keepdims", 1, &keep);
   if (status == SNN_OK) status = snn_onnx_get_int(im, node, "noop_with_empty_axes", 0, &no_op);
@@ -187,14 +222,18 @@ snn_status snn_onnx_reduce_mean(onnx_import *im, const onnx_node *node) {
   if (n_axes == 0 && no_op) return snn_onnx_alias(im, node, 0, a);
   for (uint32_t i = 0; i < n_axes; i++) {
     uint32_t axis;
-    if (!snn_onnx_axis(axes[i], 4, &axis)) return snn_onnx_fail(im, node, SNN_ERR_FORMAT, "an axis is out of range");
+    if (!snn_onnx_axis(axes[i], a->rank, &axis))
+      return snn_onnx_fail(im, node, SNN_ERR_FORMAT, "an axis is out of range");
     reduced[axis] = true;
   }
-  if (reduced[0] || reduced[1] || (!reduced[2] && a->dims[2] != 1) || (!reduced[3] && a->dims[3] != 1) ||
-      !(reduced[2] || reduced[3]))
+  for (uint32_t i = 2; i < a->rank; i++) { /* rows and columns, or both seen as one dimension */
+    all = all && (reduced[i] || a->dims[i] == 1);
+    any = any || reduced[i];
+  }
+  if (reduced[0] || reduced[1] || !all || !any || a->dims[1] != (int64_t)snn_onnx_shape(im, a).c)
     return snn_onnx_unsupported(im, node, " over axes other than rows and columns together (2 and 3)");
   onnx_activation view = {.rank = 0};
-  for (uint32_t i = 0; i < 4; i++)
+  for (uint32_t i = 0; i < a->rank; i++)
     if (!reduced[i] || keep) view.dims[view.rank++] = reduced[i] ? 1 : a->dims[i];
   return pool_all(im, node, SNN_LAYER_AVGPOOL, a, &view);
 }

@@ -1,6 +1,6 @@
-/* Operators that only look at a layer differently: Flatten, Reshape, Squeeze, Unsqueeze, Shape, Pad. None of them makes
- * a layer. Invariant: the elements of a view are those of its layer in ONNX order, so the batch stays dimension 0 and
- * the product of the others stays the layer's size. Real transposition of activations is refused. */
+/* Operators that only look at a layer differently: Flatten, Reshape, Squeeze, Unsqueeze, Transpose, Shape. None of them
+ * makes a layer. Invariant: the elements of a view are those of its layer in ONNX order, so the batch stays dimension 0
+ * and the product of the others stays the layer's size. Real transposition of activations is refused. */
 #include "onnx/import.h"
 
 static int64_t view_size(const onnx_import *im, const onnx_activation *a) {
@@ -127,71 +127,4 @@ snn_status snn_onnx_shape_of(onnx_import *im, const onnx_node *node) {
   if (status != SNN_OK) return status;
   for (int64_t i = 0; i < n; i++) snn_onnx_put_int(data, (size_t)i, a->dims[start + i]);
   return snn_onnx_set_constant(im, node, &c);
-}
-
-/* ---- Pad ---- */
-
-/* Pads, zero so far, as [begin of each dimension..., end of each...]; *all_zero is the usual case of exporters. */
-static snn_status get_pads(onnx_import *im, const onnx_node *node, uint32_t rank, int64_t pads[2 * ONNX_MAX_RANK],
-                           bool *all_zero) {
-  int64_t list[ONNX_MAX_RANK], axes[ONNX_MAX_RANK];
-  uint32_t n, n_axes;
-  bool given, axes_given;
-  snn_status status = snn_onnx_get_list(im, node, "pads", 1, list, &n, &given);
-  if (status == SNN_OK) status = snn_onnx_get_list(im, node, "axes", 3, axes, &n_axes, &axes_given);
-  if (status != SNN_OK) return status;
-  if (!axes_given)
-    for (n_axes = 0; n_axes < rank; n_axes++) axes[n_axes] = n_axes;
-  if (!given || n != 2 * n_axes)
-    return snn_onnx_fail(im, node, SNN_ERR_FORMAT, "it needs two pads for each of %u dimensions", n_axes);
-  *all_zero = true;
-  for (uint32_t i = 0; i < n_axes; i++) {
-    uint32_t axis;
-    if (!snn_onnx_axis(axes[i], rank, &axis)) return snn_onnx_fail(im, node, SNN_ERR_FORMAT, "an axis is out of range");
-    pads[axis] = list[i];
-    pads[rank + axis] = list[n_axes + i];
-    *all_zero = *all_zero && list[i] == 0 && list[n_axes + i] == 0;
-  }
-  return SNN_OK;
-}
-
-/* The fill value, an attribute before opset 11. */
-static snn_status get_pad_value(onnx_import *im, const onnx_node *node, double *out) {
-  const onnx_const *c;
-  float value;
-  snn_status status = snn_onnx_constant(im, node, 2, &c);
-  if (status == SNN_OK) status = snn_onnx_get_float(im, node, "value", 0.0f, &value);
-  if (status == SNN_OK) *out = c && c->n == 1 ? snn_onnx_real(c, 0) : (double)value;
-  return status;
-}
-
-static bool widen(uint32_t *pad, int64_t by) {
-  if (by < 0 || by > SNN_MAX_DIMENSION - (int64_t)*pad) return false;
-  *pad += (uint32_t)by;
-  return true;
-}
-
-snn_status snn_onnx_pad(onnx_import *im, const onnx_node *node) {
-  const onnx_activation *a;
-  onnx_slice mode = {NULL, 0};
-  double value = 0;
-  bool all_zero = false;
-  int64_t pads[2 * ONNX_MAX_RANK] = {0};
-  snn_status status = snn_onnx_get_activation(im, node, 0, true, &a);
-  if (status == SNN_OK) status = get_pads(im, node, a->rank, pads, &all_zero);
-  if (status == SNN_OK) status = snn_onnx_get_text(im, node, "mode", &mode);
-  if (status == SNN_OK) status = get_pad_value(im, node, &value);
-  if (status != SNN_OK) return status;
-  if (all_zero) return snn_onnx_alias(im, node, 0, a);
-  if ((mode.n && !snn_slice_is(mode, "constant")) || value != 0)
-    return snn_onnx_unsupported(im, node, " with a mode other than constant or a value other than 0");
-  status = snn_onnx_get_map(im, node, 0, true, &a);
-  if (status != SNN_OK) return status;
-  if (pads[0] || pads[1] || pads[4] || pads[5])
-    return snn_onnx_unsupported(im, node, " over batch or channels; padding of rows and columns is");
-  onnx_activation view = *a;
-  if (!widen(&view.pad_top, pads[2]) || !widen(&view.pad_left, pads[3]) || !widen(&view.pad_bottom, pads[6]) ||
-      !widen(&view.pad_right, pads[7]))
-    return snn_onnx_unsupported(im, node, " with pads below 0 or above %d in all", SNN_MAX_DIMENSION);
-  return snn_onnx_alias(im, node, 0, &view);
 }

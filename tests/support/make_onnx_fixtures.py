@@ -79,6 +79,11 @@ def windowed(x, n, a, kernel):
 def run_pool(x, n, a):
     kernel = a["kernel_shape"]
     strides, dilations, pads = windowed(x, n, a, kernel)
+    if a.get("ceil_mode", 0):  # torch knows how, for pads that are the same at both ends
+        assert pads[0] == pads[1] and pads[2] == pads[3]
+        if n.op_type == "MaxPool":
+            return F.max_pool2d(x, kernel, strides, (pads[2], pads[0]), dilations, ceil_mode=True)
+        return F.avg_pool2d(x, kernel, strides, (pads[2], pads[0]), True, bool(a.get("count_include_pad", 0)))
     if n.op_type == "MaxPool":
         return F.max_pool2d(F.pad(x, pads, value=-torch.inf), kernel, strides, dilation=dilations)
     total = F.avg_pool2d(F.pad(x, pads), kernel, strides)
@@ -147,6 +152,9 @@ def run_node(n, v, opset):
         return torch.from_numpy(np.array(np.take(x.numpy(), v[1].numpy(), axis=a.get("axis", 0))))
     if op == "Concat":
         return torch.cat(v, a["axis"])
+    if op == "Split":
+        sizes = listed(a, "split", v, 1) or -(-x.shape[a["axis"]] // len(n.output))
+        return x.split(sizes, a["axis"])
     if op == "Cast":
         return x.to({T.FLOAT: torch.float32, T.INT64: torch.int64, T.DOUBLE: torch.float64}[a["to"]])
     simple = {
@@ -170,7 +178,8 @@ def run(made, folder, x):
         ready = next(n for n in waiting if all(i in values for i in n.input))
         waiting.remove(ready)
         if ready.op_type != "Tanh":  # a dead node stands for what the importer need not know
-            values[ready.output[0]] = run_node(ready, [values[i] for i in ready.input], made.opset_import[0].version)
+            made_now = run_node(ready, [values[i] for i in ready.input], made.opset_import[0].version)
+            values.update(zip(ready.output, made_now if isinstance(made_now, tuple) else [made_now]))
     return values[made.graph.output[0].name][0].numpy().astype(np.float32)
 
 
@@ -219,6 +228,11 @@ def activations():
     yield "clip-no-max", with_head([node("Clip", "x low", "h")], {"low": real(0)}, (2, 3, 3), (2, 3, 3))
     yield "relu-of-clip", with_head([node("Clip", "x low high", "c"), node("Relu", "c", "h")],
                                     {"low": real(0), "high": real(0.5)}, (2, 3, 3), (2, 3, 3))
+    yield "clip-of-relu", with_head([node("Relu", "x", "c"), node("Clip", "c low high", "h")],
+                                    {"low": real(0), "high": real(0.5)}, (2, 3, 3), (2, 3, 3))
+    yield "clip-of-shared-relu", with_head(
+        [node("Relu", "x", "c"), node("Clip", "c low high", "d"), node("Add", "c d", "h")],
+        {"low": real(0), "high": real(0.5)}, (2, 3, 3), (2, 3, 3))
     relu_flat = [node("Flatten", "x", "f"), node("Relu", "f", "r"), node("Dropout", "r", "h")]
     yield "relu-on-flattened", with_head(relu_flat, {}, (2, 3, 3), (2, 3, 3), opset=11)
     yield "dropout-ratio-input", with_head([node("Dropout", "x ratio off", "h")],
@@ -243,10 +257,27 @@ def pools():
                                     auto_pad="SAME_UPPER")
     yield "max-pool", pool("MaxPool", (2, 2, 2), kernel_shape=[3, 3], strides=[2, 2])
     yield "max-pool-pads-dilations", pool("MaxPool", (2, 4, 4), kernel_shape=[3, 3], dilations=[2, 2], pads=[1, 1, 1, 1])
+    yield "average-pool-beyond", pool("AveragePool", (2, 3, 3), shape=(2, 5, 5), kernel_shape=[2, 2], strides=[2, 2],
+                                      ceil_mode=1)
+    yield "average-pool-beyond-pads", pool("AveragePool", (2, 3, 3), kernel_shape=[3, 3], strides=[3, 3],
+                                           pads=[1, 1, 1, 1], ceil_mode=1)
+    yield "max-pool-beyond", pool("MaxPool", (2, 3, 3), kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1)
+    yield "max-pool-beyond-dropped", pool("MaxPool", (2, 3, 3), shape=(2, 5, 5), kernel_shape=[2, 2], strides=[2, 2],
+                                          pads=[1, 1, 1, 1], ceil_mode=1)
+    c = {"k": weights(4, 2, 3, 3), "kb": weights(4)}
+    spikes = [node("Conv", "x k kb", "c", pads=[1, 1, 1, 1]), node("Relu", "c", "r")]
+    yield "max-pool-after-relu", with_head(spikes + [node("MaxPool", "r", "h", kernel_shape=[2, 2], strides=[2, 2])], c,
+                                           (2, 6, 6), (4, 3, 3))
+    yield "max-pool-of-shared-relu", with_head(  # pools the cumulated spikes
+        spikes + [node("MaxPool", "r", "m", kernel_shape=[3, 3], pads=[1, 1, 1, 1]), node("Add", "m r", "h")], c,
+        (2, 6, 6), (4, 6, 6))
     yield "global-average-pool", pool("GlobalAveragePool", (2, 1, 1))
     yield "global-max-pool", pool("GlobalMaxPool", (2, 1, 1))
     yield "reduce-mean", pool("ReduceMean", (2, 1, 1), axes=[2, 3])
     yield "reduce-mean-flat", pool("ReduceMean", (2, 1, 1), axes=[-1, -2], keepdims=0)
+    yield "reduce-mean-of-rows-and-columns-as-one", with_head(
+        [node("Reshape", "x to", "r"), node("ReduceMean", "r", "m", axes=[2], keepdims=0),
+         node("Unsqueeze", "m a23", "h")], {"to": ints(0, 2, 36), "a23": ints(2, 3)}, (2, 6, 6), (2, 1, 1))
     yield "reduce-mean-18", pool("ReduceMean", (2, 1, 1), opset=18, inputs="x axes", extra={"axes": ints(2, 3)},
                                  keepdims=0)
 
@@ -313,6 +344,20 @@ def pads():
         [node("Pad", "x pads", "q"), node("Identity", "q", "q2"), node("Pad", "q2 pads", "p"),
          node("Conv", "p k", "h", pads=[0, 1, 0, 0])],
         {**conv, "pads": ints(0, 0, 1, 0, 0, 0, 0, 0)}, (2, 4, 4), (3, 4, 3))
+    around = {"pads": ints(0, 0, 1, 1, 0, 0, 1, 2)}
+    yield "pad-then-relu", with_head([node("Pad", "x pads", "p"), node("Relu", "p", "h")], around, (2, 4, 4), (2, 6, 7))
+    yield "pad-then-max", with_head(  # of values below 0 too, where the zeros count
+        [node("Pad", "x pads", "p"), node("MaxPool", "p", "h", kernel_shape=[2, 2], strides=[2, 2])], around, (2, 4, 4),
+        (2, 3, 3))
+    yield "pad-then-max-after-relu", with_head(
+        [node("Relu", "x", "r"), node("Pad", "r pads", "p"), node("MaxPool", "p", "h", kernel_shape=[3, 3])], around,
+        (2, 4, 4), (2, 4, 5))
+    yield "pad-read-twice", with_head(
+        [node("Pad", "x pads", "p"), node("Relu", "p", "r"), node("Conv", "p k", "c", pads=[1, 1, 1, 1]),
+         node("Conv", "r k", "d", pads=[1, 1, 1, 1]), node("Add", "c d", "h")], {**conv, **around}, (2, 4, 4), (3, 6, 7))
+    yield "pad-negative", with_head([node("Pad", "x pads", "p"), node("Relu", "p", "h")],
+                                    {"pads": ints(0, 0, -1, 2, 0, 0, 1, -2)}, (2, 4, 4), (2, 4, 4))
+    yield "pad-flattened", with_head([node("Pad", "x pads", "h")], around, (2, 4, 4), (2, 6, 7))
     yield "pad-computed", with_head(  # what exporters write for a pad whose amounts were tensors
         [node("ConstantOfShape", "four", "z", value=helper.make_tensor("", T.INT64, [1], [0])),
          node("Concat", "given z", "all", axis=0), node("Reshape", "all pairs", "r"),
@@ -320,6 +365,70 @@ def pads():
          node("Reshape", "t flat1", "f"), node("Cast", "f", "pads", to=T.INT64), node("Pad", "x pads", "p")] + tail,
         {**conv, "four": ints(4), "given": ints(2, 1, 1, 0), "pairs": ints(-1, 2), "m1": ints(-1),
          "low": ints(-2**63 + 1), "i0": ints(0), "flat1": ints(-1)}, (2, 4, 4), (3, 3, 5))
+
+
+def joins():
+    k = {"k": weights(3, 2, 3, 3), "kb": weights(3), "l": weights(4, 2, 1, 1)}
+    two = [node("Conv", "x k kb", "a", pads=[1, 1, 1, 1]), node("Conv", "x l", "b")]
+    both = two + [node("Relu", "a", "ar"), node("Relu", "b", "br")]
+    for opset in (9, 13, 20):
+        yield f"concat-{opset}", with_head(both + [node("Concat", "ar br", "h", axis=1)], k, (2, 4, 4), (7, 4, 4),
+                                           opset=opset)
+    yield "concat-axis-from-the-end", with_head(both + [node("Concat", "br ar", "h", axis=-3)], k, (2, 4, 4), (7, 4, 4))
+    yield "concat-mixed", with_head(two + [node("Relu", "a", "ar"), node("Concat", "ar b x ar", "h", axis=1)], k,
+                                    (2, 4, 4), (12, 4, 4))
+    yield "concat-one", with_head([node("Concat", "x", "h", axis=1)], {}, (2, 4, 4), (2, 4, 4))
+    yield "concat-flattened", model(  # joined features are joined channels, channels being outermost
+        both + [node("Flatten", "ar", "af"), node("Flatten", "br", "bf"), node("Concat", "af bf", "f", axis=1),
+                node("Gemm", "f w", "y")], {**k, "w": weights(7 * 16, 3)}, (2, 4, 4))
+    yield "concat-vectors", model(
+        [node("GlobalAveragePool", "x", "g"), node("Flatten", "g", "v"), node("Gemm", "v w", "a"), node("Relu", "a", "r"),
+         node("Concat", "r v", "f", axis=-1), node("Gemm", "f u", "y")],
+        {"w": weights(2, 5), "u": weights(7, 3)}, (2, 4, 4))
+    yield "concat-then-max-pool", with_head(
+        both + [node("Concat", "ar br", "c", axis=1), node("MaxPool", "c", "h", kernel_shape=[2, 2], strides=[2, 2])], k,
+        (2, 4, 4), (7, 2, 2))
+    yield "concat-after-pad", with_head(
+        [node("Pad", "x pads", "p"), node("Concat", "p p", "h", axis=1)], {"pads": ints(0, 0, 1, 0, 0, 0, 0, 1)},
+        (2, 4, 4), (4, 5, 5))
+    # slices: old form with attributes, new form with inputs
+    yield "slice-attributes", with_head([node("Slice", "x", "h", starts=[1, 0], ends=[3, 9], axes=[2, 3])], {}, (2, 4, 4),
+                                        (2, 2, 4), opset=9)
+    steps = {"s": ints(0), "e": ints(2**63 - 1), "two": ints(2), "rows": ints(2), "columns": ints(3)}
+    for opset in (10, 13):  # x[:, :, ::2, ::2] as torch exports it
+        yield f"slice-steps-{opset}", with_head(
+            [node("Slice", "x s e rows two", "r"), node("Slice", "r s e columns two", "h")], steps, (2, 5, 4), (2, 3, 2),
+            opset=opset)
+    yield "slice-whole", with_head([node("Slice", "x s e", "h")], {"s": ints(0, 0), "e": ints(2**31 - 1, 9)}, (2, 4, 4),
+                                   (2, 4, 4))
+    yield "slice-from-the-end", with_head(
+        [node("Slice", "x s e a t", "h")], {"s": ints(-3, -4), "e": ints(-1, 2**31 - 1), "a": ints(-3, -1),
+                                            "t": ints(1, 3)}, (4, 4, 4), (2, 4, 2))
+    yield "slice-features", model(
+        [node("Gemm", "x w", "a"), node("Relu", "a", "r"), node("Slice", "r s e one", "h"), node("Gemm", "h u", "y")],
+        {"w": weights(5, 6), "u": weights(3, 3), "s": ints(2), "e": ints(5), "one": ints(1)}, (5,))
+    halves = both[1:2] + both[3:] + [None, node("Conv", "first m", "d"), node("Relu", "d", "dr"),
+                                     node("Concat", "dr second", "h", axis=1)]
+    m = {**k, "m": weights(2, 2, 1, 1)}
+    for name, opset, split, more in (
+            ("attribute-9", 9, node("Split", "br", "first second", axis=1, split=[2, 2]), {}),
+            ("equal-12", 12, node("Split", "br", "first second", axis=1), {}),
+            ("input-13", 13, node("Split", "br parts", "first second", axis=-3), {"parts": ints(2, 2)}),
+            ("count-18", 18, node("Split", "br", "first second", axis=1, num_outputs=2), {})):
+        yield "split-" + name, with_head([split if n is None else n for n in halves], {**m, **more}, (2, 4, 4), (4, 4, 4),
+                                         opset=opset)
+    yield "split-uneven-one-unused", with_head([node("Split", "x parts", "a b h", axis=1)], {"parts": ints(1, 2, 3)},
+                                               (6, 4, 4), (3, 4, 4))
+    # the shortcut of ResNets for CIFAR: subsampled, zeros around the channels
+    yield "padded-shortcut", with_head(
+        two[:1] + [node("Relu", "a", "ar"), node("Slice", "ar s e rows two", "r"), node("Slice", "r s e columns two", "q"),
+                   node("Pad", "q pads", "p"), node("Conv", "ar n", "b", strides=[2, 2]), node("Add", "p b", "d"),
+                   node("Relu", "d", "h")],
+        {**k, **steps, "n": weights(7, 3, 1, 1), "pads": ints(0, 2, 0, 0, 0, 2, 0, 0)}, (2, 5, 4), (7, 3, 2))
+    yield "linear-into-conv", with_head(  # a linear bottleneck: a graded value reaches a depthwise convolution
+        both[:1] + [both[2], node("Conv", "ar n", "b"), node("Conv", "b o", "d", group=4, pads=[1, 1, 1, 1]),
+                    node("Relu", "d", "h")], {**k, "n": weights(4, 3, 1, 1), "o": weights(4, 1, 3, 3)}, (2, 4, 4),
+        (4, 4, 4))
 
 
 def arithmetic():
@@ -382,11 +491,42 @@ def refused():
     k = {"k": weights(2, 2, 1, 1)}
     one = lambda op, inputs="x", tensors=None, shape=(2, 4, 4), opset=13, name="n1", **a: model(
         [node(op, inputs, "y", name, **a)], tensors or {}, shape, opset=opset)
+    for op in ("LeakyRelu", "HardSwish", "PRelu"):
+        yield bad(op.lower(), "unsupported", "Relu, or Clip", one(op))
     for op, hint in (("LSTM", "state that is carried"), ("Sigmoid", "Relu, or Clip"), ("ConvTranspose", "enlarge a map"),
                      ("QuantizeLinear", "before quantisation"), ("Frobnicate", "README.md lists")):
         yield bad(op.lower(), "unsupported", hint, one(op))
     yield bad("unnamed", "unsupported", "Tanh #0: operator Tanh (opset 13) is not supported", one("Tanh", name=""))
-    yield bad("concat", "unsupported", "on activations; what would be needed: joining", one("Concat", "x x", axis=1))
+    yield bad("concat-rows", "unsupported", "along axis 2; channels (axis 1)", one("Concat", "x x", axis=2))
+    yield bad("concat-axis", "unsupported", "along axis 4; channels (axis 1)", one("Concat", "x x", axis=4))
+    yield bad("concat-sizes", "unsupported", "rows and columns differ",
+              model([node("GlobalAveragePool", "x", "g"), node("Concat", "x g", "y", axis=1)], {}, (2, 4, 4)))
+    yield bad("concat-constant", "unsupported", "a constant (input 1)",
+              one("Concat", "x c", {"c": np.zeros((1, 2, 4, 4), np.float32)}, axis=1))
+    yield bad("concat-of-views", "unsupported", "not seen apart",  # channels across what are channels in truth
+              model([node("Reshape", "x to", "r"), node("Concat", "r r", "y", axis=1)], {"to": ints(0, 4, 8)}, (2, 4, 4)))
+    cut = lambda s, e, axis, step=1, shape=(4, 4, 4): one(
+        "Slice", "x s e a t", {"s": ints(s), "e": ints(e), "a": ints(axis), "t": ints(step)}, shape)
+    yield bad("slice-batch", "unsupported", "of the batch", cut(0, 1, 0))
+    yield bad("slice-backwards", "unsupported", "backwards", cut(-1, -9, 3, -1))
+    yield bad("slice-channel-steps", "unsupported", "every so many channels", cut(0, 4, 1, 2))
+    yield bad("slice-empty", "format", "leaves nothing of dimension 2", cut(3, 3, 2))
+    yield bad("slice-step-zero", "format", "a step is 0", cut(0, 4, 2, 0))
+    yield bad("slice-axis", "format", "an axis is out of range", cut(0, 4, 4))
+    yield bad("slice-computed", "unsupported", "computed at run time", model(
+        [node("Relu", "x", "r"), node("Slice", "x r e", "y")], {"e": ints(1)}, (2, 4, 4)))
+    part = lambda inputs="x", outputs="y z", tensors=None, shape=(4, 4, 4), **a: model(
+        [node("Split", inputs, outputs, "n1", **a), node("Relu", outputs.split()[0], "out")], tensors or {}, shape,
+        outputs=("out",))
+    yield bad("split-parts", "format", "do not make up 4 channels", part("x p", tensors={"p": ints(1, 2)}, axis=1))
+    yield bad("split-negative", "format", "do not make up 4 channels", part("x p", tensors={"p": ints(5, -1)}, axis=1))
+    yield bad("split-count", "format", "do not make up 4 channels", part("x p", tensors={"p": ints(1, 1, 2)}, axis=1))
+    yield bad("split-rows", "unsupported", "along axis 2", part(axis=2))
+    yield bad("split-more-than-channels", "format", "do not make up 4", part(outputs="a b c d e", axis=1))
+    yield bad("shuffle", "unsupported", "channels first", model(
+        [node("Reshape", "x five", "r"), node("Transpose", "r", "t", perm=[0, 2, 1, 3, 4]), node("Reshape", "t four", "y")],
+        {"five": ints(0, 2, 2, 4, 4), "four": ints(0, 4, 4, 4)}, (4, 4, 4)))
+    yield bad("gather-channels", "unsupported", "in any order", one("Gather", "x i", {"i": ints(1, 0)}, axis=1))
     foreign = one("Attention")
     foreign.graph.node[0].domain = "com.example"
     yield bad("domain", "unsupported", "not 'com.example'", foreign)
@@ -416,16 +556,16 @@ def refused():
         "k": onnx.TensorProto(name="k", dims=[2, 2, 1, 1], data_type=1, data_location=1, external_data=[
             onnx.StringStringEntryProto(key="location", value="absent.bin")])}))
     yield bad("clip-below-zero", "unsupported", "from -1 to 1", one("Clip", opset=10, min=-1.0, max=1.0))
-    yield bad("pool-ceil", "unsupported", "with ceil_mode", one("MaxPool", kernel_shape=[3, 3], strides=[2, 2],
-                                                                  ceil_mode=1))
+    yield bad("pool-ceil", "unsupported", "with ceil_mode", one("AveragePool", kernel_shape=[3, 3], strides=[3, 3],
+                                                                  pads=[1, 1, 0, 0], ceil_mode=1, count_include_pad=1))
     yield bad("pool-indices", "unsupported", "its output 1 in use",
               model([node("MaxPool", "x", "p i", kernel_shape=[2, 2]), node("Add", "p i", "y")], {}, (2, 4, 4)))
     yield bad("mean-over-channels", "unsupported", "rows and columns", one("ReduceMean", axes=[1]))
-    yield bad("pad-then-relu", "unsupported", "after a Pad",
-              model([node("Pad", "x p", "q"), node("Relu", "q", "y")], {"p": ints(0, 0, 1, 1, 0, 0, 1, 1)}, (2, 4, 4)))
+    yield bad("pad-last", "unsupported", "ends in a Pad", one("Pad", "x p", {"p": ints(0, 0, 1, 1, 0, 0, 1, 1)}))
+    yield bad("pad-leaves-nothing", "unsupported", "leave nothing", one("Pad", "x p", {"p": ints(0, 0, -2, 0, 0, 0, -2, 0)}))
     yield bad("pad-reflect", "unsupported", "mode other than constant",
               one("Pad", "x p", {"p": ints(0, 0, 1, 1, 0, 0, 1, 1)}, mode="reflect"))
-    yield bad("pad-channels", "unsupported", "over batch or channels", one("Pad", "x p", {"p": ints(0, 1, 0, 0, 0, 0, 0, 0)}))
+    yield bad("pad-batch", "unsupported", "of the batch", one("Pad", "x p", {"p": ints(1, 0, 0, 0, 0, 0, 0, 0)}))
     yield bad("gemm-on-map", "unsupported", "flatten it", one("Gemm", "x w", {"w": weights(4, 3)}))
     yield bad("gemm-features", "format", "do not fit an input of 5", one("Gemm", "x w", {"w": weights(4, 3)}, (5,)))
     yield bad("mul-activations", "unsupported", "on two activations", one("Mul", "x x"))
@@ -465,7 +605,7 @@ def refused():
 
 
 def main(root):
-    groups = (convolutions, activations, pools, shapes, pads, arithmetic, graphs)
+    groups = (convolutions, activations, pools, shapes, pads, joins, arithmetic, graphs)
     cases = [case for group in groups for case in group()] + [("external-data", external)]
     for name, made in cases:
         folder = root / "accepted" / name
