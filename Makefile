@@ -99,6 +99,14 @@ $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(call objects,$(SUPPORT_SOURCES)) 
 	$(CC) $(LDFLAGS_ALL) $^ $(LDLIBS) -lcmocka -o $@
 $(call objects,$(UNIT_SOURCES) $(SUPPORT_SOURCES)): CPPFLAGS_ALL += -I. -Itests
 
+# Models for the parity tests, made once for all modes. Their sums are torch's, in one order, so the bytes repeat.
+FIXTURES := build/fixtures/.made
+FIXTURE_SCRIPTS := tests/support/make_onnx_fixtures.py tests/support/export_networks.py
+$(FIXTURES): $(FIXTURE_SCRIPTS)
+	@rm -rf $(@D)
+	@set -e; for s in $(FIXTURE_SCRIPTS); do echo "$$s $(@D)"; $(PYTHON) $$s $(@D); done
+	@touch $@
+
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ_SOURCES))
 $(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(SERVER_LIB) $(LIB)
 	@mkdir -p $(@D)
@@ -127,11 +135,12 @@ test: ## install what tests need, build, run everything (release, sanitizers, fu
 	@$(MAKE) --no-print-directory MODE=cov test-run coverage
 
 SANITIZE_ENV := ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1
-TEST_ENV := OMP_WAIT_POLICY=passive $(SANITIZE_ENV) TESTS_DIR=$(CURDIR)/tests SNN_BIN=$(CURDIR)/$(BUILD)/snn SPIKED_BIN=$(CURDIR)/$(BUILD)/spiked
+TEST_ENV := OMP_WAIT_POLICY=passive $(SANITIZE_ENV) TESTS_DIR=$(CURDIR)/tests SNN_BIN=$(CURDIR)/$(BUILD)/snn \
+  SPIKED_BIN=$(CURDIR)/$(BUILD)/spiked ONNX_FIXTURES=$(CURDIR)/$(dir $(FIXTURES))
 
 test-run: unit pytest ## the unit and black-box tests of one MODE
 
-unit: $(PROGRAMS) $(UNIT_TESTS) ## the C tests of one MODE
+unit: $(PROGRAMS) $(UNIT_TESTS) $(FIXTURES) ## the C tests of one MODE
 	@set -e; for t in $(UNIT_TESTS); do echo "== $(MODE) $$(basename $$t)"; \
 	  $(TEST_ENV) $$t 2>&1 | { grep -vE '^\[ +(RUN|OK) +\]' || true; }; done
 
