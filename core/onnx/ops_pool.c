@@ -88,14 +88,16 @@ snn_status snn_onnx_window(onnx_import *im, const onnx_node *node, const onnx_ac
   return status;
 }
 
-/* What ceil_mode adds behind the padded input, so that the windows cover all of it. A window that would start behind
- * the input is left out, as everybody but the letter of old ONNX does. */
-static uint32_t overhang(uint32_t in, uint32_t begin, uint32_t end, uint32_t kernel, uint32_t stride,
-                         uint32_t dilation) {
+/* What ceil_mode adds behind the padded input of one axis, so that the windows cover all of it; false where one more
+ * window would start behind the input itself: some runtimes leave it out, some do not. */
+static bool overhang(uint32_t in, uint32_t begin, uint32_t end, uint32_t kernel, uint32_t stride, uint32_t dilation,
+                     uint32_t *out) {
   uint64_t span = (uint64_t)dilation * (kernel - 1) + 1, total = (uint64_t)in + begin + end;
-  if (span > total || (total - span) % stride == 0) return 0;
-  uint64_t next = ((total - span) / stride + 1) * stride; /* where one more window would start */
-  return next >= (uint64_t)in + begin ? 0 : (uint32_t)(next + span - total);
+  *out = 0;
+  if (span > total || (total - span) % stride == 0) return true;
+  uint64_t next = ((total - span) / stride + 1) * stride; /* where one more window starts */
+  *out = (uint32_t)(next + span - total);
+  return next < (uint64_t)in + begin;
 }
 
 static snn_status emit_pool(onnx_import *im, const onnx_node *node, snn_layer_kind kind, const onnx_activation *a,
@@ -124,8 +126,10 @@ static snn_status pool_window(onnx_import *im, const onnx_node *node, const onnx
   snn_shape in = snn_onnx_shape(im, a);
   snn_window w = *out;
   take_pads_in(a, &w);
-  *over_h = ceil_mode ? overhang(in.h, w.pad_top, w.pad_bottom, w.kernel_h, w.stride_h, w.dilation_h) : 0;
-  *over_w = ceil_mode ? overhang(in.w, w.pad_left, w.pad_right, w.kernel_w, w.stride_w, w.dilation_w) : 0;
+  *over_h = *over_w = 0;
+  if (ceil_mode && (!overhang(in.h, w.pad_top, w.pad_bottom, w.kernel_h, w.stride_h, w.dilation_h, over_h) ||
+                    !overhang(in.w, w.pad_left, w.pad_right, w.kernel_w, w.stride_w, w.dilation_w, over_w)))
+    return snn_onnx_unsupported(im, node, " with ceil_mode where the last window lies in the padding alone");
   return SNN_OK;
 }
 

@@ -262,8 +262,6 @@ def pools():
     yield "average-pool-beyond-pads", pool("AveragePool", (2, 3, 3), kernel_shape=[3, 3], strides=[3, 3],
                                            pads=[1, 1, 1, 1], ceil_mode=1)
     yield "max-pool-beyond", pool("MaxPool", (2, 3, 3), kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1)
-    yield "max-pool-beyond-dropped", pool("MaxPool", (2, 3, 3), shape=(2, 5, 5), kernel_shape=[2, 2], strides=[2, 2],
-                                          pads=[1, 1, 1, 1], ceil_mode=1)
     c = {"k": weights(4, 2, 3, 3), "kb": weights(4)}
     spikes = [node("Conv", "x k kb", "c", pads=[1, 1, 1, 1]), node("Relu", "c", "r")]
     yield "max-pool-after-relu", with_head(spikes + [node("MaxPool", "r", "h", kernel_shape=[2, 2], strides=[2, 2])], c,
@@ -485,6 +483,8 @@ def external(folder):
 
 
 def refused():
+    RNG.seed(8)  # new accepted cases leave these files alone
+
     def bad(name, status, text, made):
         return name, f"{status}\n{text}\n", made
 
@@ -558,6 +558,8 @@ def refused():
     yield bad("clip-below-zero", "unsupported", "from -1 to 1", one("Clip", opset=10, min=-1.0, max=1.0))
     yield bad("pool-ceil", "unsupported", "with ceil_mode", one("AveragePool", kernel_shape=[3, 3], strides=[3, 3],
                                                                   pads=[1, 1, 0, 0], ceil_mode=1, count_include_pad=1))
+    yield bad("pool-ceil-in-padding", "unsupported", "in the padding alone", one(
+        "MaxPool", shape=(2, 5, 5), kernel_shape=[2, 2], strides=[2, 2], pads=[1, 1, 1, 1], ceil_mode=1))
     yield bad("pool-indices", "unsupported", "its output 1 in use",
               model([node("MaxPool", "x", "p i", kernel_shape=[2, 2]), node("Add", "p i", "y")], {}, (2, 4, 4)))
     yield bad("mean-over-channels", "unsupported", "rows and columns", one("ReduceMean", axes=[1]))
