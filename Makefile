@@ -102,7 +102,7 @@ $(call objects,$(UNIT_SOURCES) $(SUPPORT_SOURCES)): CPPFLAGS_ALL += -I. -Itests
 # Models for the parity tests, made once for all modes. Their sums are torch's, in one order, so the bytes repeat.
 FIXTURES := build/fixtures/.made
 FIXTURE_SCRIPTS := tests/support/make_onnx_fixtures.py tests/support/export_networks.py
-$(FIXTURES): $(FIXTURE_SCRIPTS)
+$(FIXTURES): $(FIXTURE_SCRIPTS) tests/support/onnx_float.py
 	@rm -rf $(@D)
 	@set -e; for s in $(FIXTURE_SCRIPTS); do echo "$$s $(@D)"; $(PYTHON) $$s $(@D); done
 	@touch $@

@@ -209,7 +209,7 @@ snn_status snn_onnx_slice_ranges(onnx_import *im, const onnx_node *node, uint32_
 
 snn_status snn_onnx_fold_slice(onnx_import *im, const onnx_node *node, constants in, onnx_const *out) {
   int64_t dims[ONNX_MAX_RANK], strides[ONNX_MAX_RANK], offset = 0;
-  onnx_range ranges[ONNX_MAX_RANK];
+  onnx_range ranges[ONNX_MAX_RANK] = {{0}};
   uint8_t *data;
   snn_status status = snn_onnx_need_constants(im, node, in, 1);
   if (status == SNN_OK) status = snn_onnx_slice_ranges(im, node, in[0]->rank, in[0]->dims, ranges);

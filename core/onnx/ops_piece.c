@@ -75,7 +75,7 @@ static snn_status get_sliceable(onnx_import *im, const onnx_node *node, const on
 
 snn_status snn_onnx_slice(onnx_import *im, const onnx_node *node) {
   const onnx_activation *a;
-  onnx_range ranges[ONNX_MAX_RANK];
+  onnx_range ranges[ONNX_MAX_RANK] = {{0}};
   int64_t dims[ONNX_MAX_RANK];
   snn_status status = get_sliceable(im, node, &a);
   if (status != SNN_OK) return status;
@@ -133,7 +133,7 @@ static snn_status split_sizes(onnx_import *im, const onnx_node *node, int64_t ch
 
 snn_status snn_onnx_split(onnx_import *im, const onnx_node *node) {
   const onnx_activation *a;
-  int64_t given_axis, sizes[ONNX_MAX_NODE_VALUES];
+  int64_t given_axis, sizes[ONNX_MAX_NODE_VALUES] = {0};
   uint32_t axis, first = 0;
   snn_status status = get_sliceable(im, node, &a);
   if (status == SNN_OK) status = snn_onnx_get_int(im, node, "axis", 0, &given_axis);

@@ -2,6 +2,7 @@
 
 Reads and writes model files (a safetensors container), steps through time one layer after the other on maps [C][H][W],
 and counts spikes, accumulates (by following each spike forward to the outputs it reaches) and multiply-accumulates.
+Concatenations and slices are wires: what enters as events (spikes, pooled counts) leaves as events, and costs nothing.
 numpy only. Every sum and product is checked to be exact in float32 in any order, so that answers may be compared byte
 for byte; that is what the small dyadic numbers of make_cases.py are for.
 """
