@@ -219,8 +219,8 @@ def pads():
     around = {"pads": ints(0, 0, 1, 1, 0, 0, 1, 2)}
     yield "pad-then-relu", with_head([node("Pad", "x pads", "p"), node("Relu", "p", "h")], around, (2, 4, 4), (2, 6, 7))
     yield "pad-then-max", with_head(  # of values below 0 too, where the zeros count
-        [node("Pad", "x pads", "p"), node("MaxPool", "p", "h", kernel_shape=[2, 2], strides=[2, 2])], around, (2, 4, 4),
-        (2, 3, 3))
+        [node("Sub", "x one", "n"), node("Pad", "n pads", "p"), node("MaxPool", "p", "h", kernel_shape=[3, 3])],
+        {**around, "one": real(1)}, (2, 4, 4), (2, 4, 5))
     yield "pad-then-max-after-relu", with_head(
         [node("Relu", "x", "r"), node("Pad", "r pads", "p"), node("MaxPool", "p", "h", kernel_shape=[3, 3])], around,
         (2, 4, 4), (2, 4, 5))
