@@ -3,16 +3,20 @@
 
 FOLDER/networks/<name>/{model.onnx,input.f32,scores.f32}, as make_onnx_fixtures.py lays out its cases: small widths, random
 weights from a fixed seed, batch statistics moved off their defaults, and the scores torch itself gives. Every network is
-written twice, in the exporter's two styles: at opset 9 to 12 with batch normalisation folded by the exporter, and at
-opset 13 to 17 (`-plain`) with every BatchNormalization left in its place. Says nothing about accuracy.
+written three times, in the styles that exporters have had: at opset 9 to 12 with batch normalisation folded; at opset 13
+to 17 (`-plain`) with every BatchNormalization left in its place; and, rewritten from that, at opset 20 (`-modern`) with
+MatMul + Add, axes as inputs and all weights in an external file. Says nothing about accuracy.
 """
 import pathlib
 import sys
 import warnings
 
+import numpy as np
+import onnx
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from onnx import helper, numpy_helper
 
 
 def conv_bn(n_in, n_out, kernel, stride=1, padding=None, groups=1):
@@ -237,6 +241,32 @@ def settle(network, shape):
     return network.eval()
 
 
+def modernise(source, folder):
+    """What exporters write from 2025 on: no Gemm, lists as inputs, weights beside the model."""
+    made = onnx.load(source)
+    graph, nodes = made.graph, []
+    tensors = {t.name: t for t in graph.initializer}
+    for n in graph.node:
+        attributes = {a.name: helper.get_attribute_value(a) for a in n.attribute}
+        if n.op_type == "Gemm":
+            x, w, b = n.input
+            assert attributes["transB"] == 1 and attributes["alpha"] == attributes["beta"] == 1
+            tensors[w].CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensors[w]).T.copy(), w))
+            nodes += [helper.make_node("MatMul", [x, w], [n.output[0] + ".product"], n.name + "/MatMul"),
+                      helper.make_node("Add", [n.output[0] + ".product", b], n.output, n.name + "/Add")]
+            continue
+        if n.op_type == "ReduceMean":
+            axes = n.output[0] + ".axes"
+            graph.initializer.append(numpy_helper.from_array(np.array(attributes["axes"], np.int64), axes))
+            n.input.append(axes)
+            n.attribute.remove(next(a for a in n.attribute if a.name == "axes"))
+        nodes.append(n)
+    del graph.node[:]
+    graph.node.extend(nodes)
+    made.opset_import[0].version, made.ir_version = 20, 9
+    onnx.save_model(made, str(folder / "model.onnx"), save_as_external_data=True, location="weights.bin", size_threshold=64)
+
+
 def main(root):
     torch.set_num_threads(1)  # sums in one order: the same bytes at every run
     warnings.filterwarnings("ignore")
@@ -254,6 +284,12 @@ def main(root):
             torch.onnx.export(network, x, str(folder / "model.onnx"), opset_version=opset, training=training,
                               input_names=["image"], output_names=["scores"], dynamic_axes={"image": {0: "batch"}},
                               do_constant_folding=training == torch.onnx.TrainingMode.EVAL)
+        modern = root / "networks" / f"{name}-modern"
+        modern.mkdir(parents=True, exist_ok=True)
+        (modern / "weights.bin").unlink(missing_ok=True)  # onnx appends
+        modernise(root / "networks" / f"{name}-plain" / "model.onnx", modern)
+        for style in ("", "-plain", "-modern"):
+            folder = root / "networks" / (name + style)
             (folder / "input.f32").write_bytes(x[0].numpy().tobytes())
             (folder / "scores.f32").write_bytes(scores[0].numpy().tobytes())
 
