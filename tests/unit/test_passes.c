@@ -164,6 +164,28 @@ static void test_maxpool_stays(void **state) {
   snn_network_free(b.net);
 }
 
+/* ---- wires ---- */
+
+/* A concatenation or slice between keeps a pool behind its neurons and an affine apart from its convolution. */
+static void test_wires_stay(void **state) {
+  (void)state;
+  builder b = begin(11, 2, 8, 8);
+  uint32_t both[2] = {0};
+  for (int k = 0; k < 2; k++) both[k] = add_neurons(&b, add_conv(&b, 0, 3, square(3, 1, 1), 1), 1, 1, 2);
+  uint32_t joined = append(&b, (snn_node){.kind = SNN_LAYER_CONCAT}, 2, both);
+  uint32_t pool = add_pool(&b, SNN_LAYER_MAXPOOL, joined, square(2, 2, 0));
+  uint32_t conv = add_conv(&b, pool, 4, square(3, 1, 1), 1);
+  const snn_node piece = {
+      .kind = SNN_LAYER_SLICE, .shape = {5, 2, 4}, .slice = {.start = {1, 1, 0}, .pad = {2, 0, 0}, .step = {2, 1}}};
+  uint32_t slice = append(&b, piece, 1, &conv);
+  uint32_t n = add_neurons(&b, add_affine(&b, slice), 1, 1, 2);
+  add_dense(&b, n, CLASSES);
+  rewrite_and_compare(&b);
+  assert_kinds(b.net, "icncnjmcscnc");
+  assert_memory_equal(&b.net->nodes[8].slice, &piece.slice, sizeof piece.slice);
+  snn_network_free(b.net);
+}
+
 /* ---- dropping and naming ---- */
 
 static void test_dead_branches_vanish(void **state) {
@@ -230,8 +252,9 @@ int main(void) {
       cmocka_unit_test(test_affine_folds),         cmocka_unit_test(test_affine_folds_exactly),
       cmocka_unit_test(test_affine_stays),         cmocka_unit_test(test_overflow_is_refused),
       cmocka_unit_test(test_maxpool_moves),        cmocka_unit_test(test_clipped_maxpool_moves),
-      cmocka_unit_test(test_maxpool_stays),        cmocka_unit_test(test_dead_branches_vanish),
-      cmocka_unit_test(test_unused_input_is_kept), cmocka_unit_test(test_neurons_are_named),
+      cmocka_unit_test(test_maxpool_stays),        cmocka_unit_test(test_wires_stay),
+      cmocka_unit_test(test_dead_branches_vanish), cmocka_unit_test(test_unused_input_is_kept),
+      cmocka_unit_test(test_neurons_are_named),
   };
   return cmocka_run_group_tests_name("passes", tests, NULL, NULL);
 }
