@@ -193,7 +193,7 @@ static snn_status get_pad_value(onnx_import *im, const onnx_node *node, double *
 /* Zeros at both ends of each axis, or elements taken away where a pad is negative. */
 static snn_status emit_padded(onnx_import *im, const onnx_node *node, const onnx_activation *a, const int64_t begin[3],
                               const int64_t end[3]) {
-  snn_shape in = snn_onnx_shape(im, a), shape;
+  snn_shape in = snn_onnx_shape(im, a), shape = in;
   snn_slice slice = {.step = {1, 1}};
   const uint32_t extents[3] = {in.c, in.h, in.w};
   uint32_t *const out[3] = {&shape.c, &shape.h, &shape.w};
