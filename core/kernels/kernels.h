@@ -39,8 +39,8 @@ typedef struct snn_kernels {
   uint64_t (*conv_spikes)(const snn_conv_args *a, snn_site site, const uint64_t *spikes, const float *amplitude,
                           float *acc);
 
-  /* The same for spike counts (average-pooled spikes) [in_h][in_w][in_c]: acc += count * amplitude[c] * w, in this
-   * order. Returns counts met times the outputs each reached. */
+  /* The same for spike counts (average-pooled spikes, negative where spikes were taken back) [in_h][in_w][in_c]: acc +=
+   * count * amplitude[c] * w, in this order. Returns counts met times the outputs each reached. */
   uint64_t (*conv_counts)(const snn_conv_args *a, snn_site site, const float *counts, const float *amplitude,
                           float *acc);
 

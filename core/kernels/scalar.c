@@ -38,7 +38,7 @@ static uint64_t conv_counts(const snn_conv_args *a, snn_site site, const float *
       const float *in = counts + tap.position * a->in_c + s.in_begin;
       for (uint32_t c = 0; c < a->group_in; c++)
         if (in[c] != 0.0f) {
-          accumulates += (uint64_t)in[c] * (s.end - s.begin);
+          accumulates += (uint64_t)__builtin_fabsf(in[c]) * (s.end - s.begin);
           add_row(acc, site.begin, s, in[c] * amplitude[s.in_begin + c], tap.weights + (size_t)c * a->out_c);
         }
       o = s.end;

@@ -63,7 +63,7 @@ static inline __attribute__((always_inline)) uint64_t walk_site(const snn_conv_a
       for (uint32_t c = 0; c < a->in_c; c++)
         if (in[c] != 0.0f) {
           float x = kind == COUNTS ? in[c] * amplitude[c] : in[c];
-          if (kind == COUNTS) operations += (uint64_t)in[c];
+          if (kind == COUNTS) operations += (uint64_t)__builtin_fabsf(in[c]);
           ADD_ROW(local, vectors, x, weights + (size_t)c * a->out_c);
         }
     }

@@ -3,7 +3,12 @@
 
 #include "neurons/neurons.h"
 
-static const snn_neuron_model *const models[SNN_NEURON_COUNT] = {[SNN_NEURON_IF] = &snn_neuron_if};
+static const snn_neuron_model *const models[SNN_NEURON_COUNT] = {
+    [SNN_NEURON_IF] = &snn_neuron_if,     [SNN_NEURON_IF_HARD] = &snn_neuron_if_hard,
+    [SNN_NEURON_LIF] = &snn_neuron_lif,   [SNN_NEURON_LIF_SOFT] = &snn_neuron_lif_soft,
+    [SNN_NEURON_SRIF] = &snn_neuron_srif, [SNN_NEURON_SRIF_MPR] = &snn_neuron_srif_mpr,
+    [SNN_NEURON_ASG] = &snn_neuron_asg,   [SNN_NEURON_IF_SIGNED] = &snn_neuron_if_signed,
+};
 
 const snn_neuron_model *snn_neuron_model_get(snn_neuron neuron) {
   return (unsigned)neuron < SNN_NEURON_COUNT ? models[neuron] : NULL;

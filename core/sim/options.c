@@ -5,7 +5,14 @@
 #include "graph/graph.h"
 #include "snn/session.h"
 
-static const char *const inits[SNN_INIT_COUNT] = {[SNN_INIT_ZERO] = "zero", [SNN_INIT_HALF] = "half"};
+static const char *const inits[SNN_INIT_COUNT] = {
+    [SNN_INIT_ZERO] = "zero",
+    [SNN_INIT_HALF] = "half",
+    [SNN_INIT_WEIGHTS] = "weights",
+    [SNN_INIT_DATA] = "data",
+    [SNN_INIT_COMPENSATED] = "compensated",
+    [SNN_INIT_MATCHED] = "matched",
+};
 static const char *const encodings[SNN_ENCODING_COUNT] = {[SNN_ENCODING_DIRECT] = "direct"};
 static const char *const readouts[SNN_READOUT_COUNT] = {[SNN_READOUT_POTENTIAL] = "potential"};
 static const char *const precisions[SNN_PRECISION_COUNT] = {[SNN_PRECISION_FLOAT32] = "float32"};
@@ -59,5 +66,5 @@ bool snn_precision_parse(const char *name, snn_precision *out) {
 }
 
 snn_run_options snn_run_defaults(const snn_network *net) {
-  return (snn_run_options){.timesteps = net->recommended.timesteps, .init = net->recommended.init};
+  return (snn_run_options){.timesteps = net->recommended.timesteps, .tau = 0.9f, .init = net->recommended.init};
 }

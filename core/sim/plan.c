@@ -133,7 +133,7 @@ static snn_edge_kind edge_kind(const compiler *c, uint32_t i) {
   const snn_node *n = &c->net->nodes[i];
   if (c->facts[i].is_inlined) return SNN_EDGE_NONE;
   if (c->facts[i].is_static) return SNN_EDGE_STATIC;
-  if (n->kind == SNN_LAYER_NEURON) return SNN_EDGE_SPIKES;
+  if (n->kind == SNN_LAYER_NEURON) return c->plan->kind == SNN_PLAN_WHOLE_RUN ? SNN_EDGE_COUNTS : SNN_EDGE_SPIKES;
   if (!gathers(n) && !(n->kind == SNN_LAYER_AVGPOOL && uniform_divisor(&n->pool))) return SNN_EDGE_GRADED;
   bool all_spikes = gathers(n);
   for (uint32_t k = 0; k < n->n_inputs; k++) {
@@ -168,8 +168,13 @@ static snn_status make_edge(compiler *c, uint32_t i) {
   if (e->kind == SNN_EDGE_NONE) return SNN_OK;
   if (e->kind == SNN_EDGE_STATIC) return reserve(c, positions * n->shape.c, sizeof(float), &e->offset);
   bool spikes = e->kind == SNN_EDGE_SPIKES;
-  e->step = positions * (spikes ? e->words : n->shape.c);
-  if (e->kind != SNN_EDGE_GRADED && !(e->amplitude = make_amplitude(c, n))) return snn_fail_memory(c->err, "the plan");
+  size_t planes = c->plan->kind == SNN_PLAN_SIGNED ? 2 : 1;
+  e->step = positions * (spikes ? planes * e->words : n->shape.c);
+  if (e->kind != SNN_EDGE_GRADED) {
+    e->amplitude = make_amplitude(c, n);
+    e->minus = e->amplitude ? spread(c, e->amplitude, n->shape.c, n->shape.c, -1.0f) : NULL;
+    if (!e->minus) return snn_fail_memory(c->err, "the plan");
+  }
   return reserve(c, e->step * c->plan->chunk, spikes ? sizeof(uint64_t) : sizeof(float), &e->offset);
 }
 
@@ -240,9 +245,11 @@ static snn_status make_stage(compiler *c, uint32_t i, snn_stage *stage) {
   if (status != SNN_OK || n->kind != SNN_LAYER_NEURON) return status;
   stage->sink = SNN_SINK_SPIKES;
   stage->fire = spread(c, n->neurons.fire, n->neurons.n, channels, 1.0f);
+  stage->half_fire = spread(c, n->neurons.fire, n->neurons.n, channels, 0.5f);
   stage->theta = spread(c, n->neurons.theta, n->neurons.n, channels, 1.0f);
-  if (!stage->fire || !stage->theta) return snn_fail_memory(c->err, "the plan");
-  return reserve(c, positions * channels, sizeof(float), &stage->state);
+  if (!stage->fire || !stage->half_fire || !stage->theta) return snn_fail_memory(c->err, "the plan");
+  size_t states = c->plan->kind == SNN_PLAN_SIGNED ? 2 : 1;
+  return reserve(c, positions * channels, states * sizeof(float), &stage->state);
 }
 
 /* The last stage: adds up the currents of the last node. */
@@ -281,8 +288,8 @@ static snn_status compile(compiler *c) {
   return status;
 }
 
-snn_status snn_plan_compile(const snn_network *net, uint32_t chunk, snn_plan *out, snn_error *err) {
-  snn_plan plan = {.chunk = chunk};
+snn_status snn_plan_compile(const snn_network *net, snn_plan_kind kind, uint32_t chunk, snn_plan *out, snn_error *err) {
+  snn_plan plan = {.kind = kind, .chunk = kind == SNN_PLAN_WHOLE_RUN ? 1 : chunk};
   compiler c = {.net = net, .plan = &plan, .err = err};
   snn_status status = compile(&c);
   if (status == SNN_OK)

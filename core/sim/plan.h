@@ -27,6 +27,7 @@ typedef struct snn_edge {
   snn_shape shape;
   uint32_t words;         /* of one position, for spikes */
   const float *amplitude; /* [c], for spikes and counts */
+  const float *minus;     /* [c], -amplitude, for signed spikes; their plane lies step / 2 words behind the other */
   size_t offset;          /* bytes into the lane's memory */
   size_t step;            /* elements (floats or words) of one time step; 0 for static edges */
 } snn_edge;
@@ -43,6 +44,14 @@ typedef struct snn_piece {
   uint32_t source, from, to, n;
 } snn_piece;
 
+/* What kind of simulation a plan is for. */
+typedef enum snn_plan_kind {
+  SNN_PLAN_BINARY,    /* spikes of 0 or 1, step by step */
+  SNN_PLAN_SIGNED,    /* spikes of -1, 0 or 1: a spike edge has a second plane of bits, for -1, behind the first */
+  SNN_PLAN_WHOLE_RUN, /* one pass: currents are totals over T, neurons leave counts */
+  SNN_PLAN_KINDS
+} snn_plan_kind;
+
 typedef enum snn_sink { SNN_SINK_SPIKES, SNN_SINK_GRADED, SNN_SINK_STATIC, SNN_SINK_SCORES } snn_sink;
 
 typedef struct snn_stage {
@@ -54,18 +63,20 @@ typedef struct snn_stage {
   uint32_t blocks; /* of SNN_BLOCK channels; an item is one (position, block) */
   const snn_term *terms;
   uint32_t n_terms;
-  const float *bias;         /* [c] */
-  const float *fire, *theta; /* [c], neurons */
-  const snn_pool *pool;      /* pools; they read terms[0].source */
-  const snn_piece *pieces;   /* concatenations and slices */
+  const float *bias;                     /* [c] */
+  const float *fire, *half_fire, *theta; /* [c], neurons; half_fire is fire / 2 */
+  const snn_pool *pool;                  /* pools; they read terms[0].source */
+  const snn_piece *pieces;               /* concatenations and slices */
   uint32_t n_pieces;
   const snn_slice *slice; /* slices: which rows and columns; NULL: all */
-  size_t state; /* bytes into the lane's memory: neurons' v [h][w][c] float; scores' sums [c] double; maxpool's
-                 * cumulated inputs [h][w][taps][c] and last maximum [h][w][c] float */
+  size_t state; /* bytes into the lane's memory: neurons' v [h][w][c] float, for signed ones their balance likewise
+                 * behind it; scores' sums [c] double; maxpool's cumulated inputs [h][w][taps][c] and last maximum
+                 * [h][w][c] float */
 } snn_stage;
 
 typedef struct snn_plan {
   snn_arena arena;
+  snn_plan_kind kind;
   uint32_t chunk;
   uint32_t n_edges, n_stages;
   snn_edge *edges;   /* one per node */
@@ -75,7 +86,7 @@ typedef struct snn_plan {
 } snn_plan;
 
 /* Compile. `net` must outlive the plan. Errors: NO_MEMORY, TOO_LARGE, UNSUPPORTED. On failure *out is empty. */
-snn_status snn_plan_compile(const snn_network *net, uint32_t chunk, snn_plan *out, snn_error *err);
+snn_status snn_plan_compile(const snn_network *net, snn_plan_kind kind, uint32_t chunk, snn_plan *out, snn_error *err);
 void snn_plan_free(snn_plan *plan);
 
 /* A node's convolution as the kernels want it. */

@@ -3,13 +3,14 @@
  * Invariant: all memory is allocated at creation; a run touches only its lanes. A batch of at least as many images as
  * threads runs an image a thread, each in its own lane; a smaller one runs image by image with the whole team in lane
  * 0. */
-#include "snn/session.h"
+#include "snn/calibrate.h"
 
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "sim/initial.h"
 #include "sim/plan.h"
 #include "sim/reference.h"
 #include "sim/stage.h"
@@ -27,15 +28,21 @@ typedef struct lane {
 
 struct snn_session {
   const snn_network *net;
-  snn_plan plan;
+  snn_plan plans[SNN_PLAN_KINDS];
   snn_reference reference;
   const snn_kernels *kernels;
   uint32_t threads;
-  lane *lanes; /* [threads] */
+  lane *lanes;             /* [threads] */
+  snn_potentials *initial; /* [n_nodes], of the current run */
+  float *weights_init;     /* [n_nodes], the init `weights` for weights_timesteps; computed when that changes */
+  uint32_t weights_timesteps;
 };
 
 static snn_status create_lane(const snn_session *s, lane *l, snn_error *err) {
-  l->memory = snn_alloc_array(s->plan.lane_bytes, 1);
+  size_t bytes = 0;
+  for (int k = 0; k < SNN_PLAN_KINDS; k++)
+    if (s->plans[k].lane_bytes > bytes) bytes = s->plans[k].lane_bytes;
+  l->memory = snn_alloc_array(bytes, 1);
   l->reference = snn_alloc_array(s->reference.elements, sizeof *l->reference);
   uint64_t *counters = snn_alloc_array((size_t)3 * s->net->n_nodes, sizeof *counters);
   l->counters = (snn_counters){.spikes = counters};
@@ -43,6 +50,14 @@ static snn_status create_lane(const snn_session *s, lane *l, snn_error *err) {
   l->counters.synaptic_operations = counters + s->net->n_nodes;
   l->counters.macs = counters + 2 * (size_t)s->net->n_nodes;
   return SNN_OK;
+}
+
+/* Let the team's threads start now, not inside the first request. */
+static void start_team(uint32_t threads) {
+  uint32_t started = 0;
+#pragma omp parallel num_threads((int)threads) reduction(+ : started)
+  started++;
+  (void)started;
 }
 
 snn_status snn_session_create(const snn_network *net, const snn_session_options *opt, snn_session **out,
@@ -59,21 +74,23 @@ snn_status snn_session_create(const snn_network *net, const snn_session_options 
   s->net = net;
   s->kernels = snn_kernels_get();
   s->threads = o.threads ? o.threads : snn_thread_budget();
-  snn_status status = snn_plan_compile(net, o.chunk ? o.chunk : DEFAULT_CHUNK, &s->plan, err);
+  snn_status status = SNN_OK;
+  for (int k = 0; status == SNN_OK && k < SNN_PLAN_KINDS; k++)
+    status = snn_plan_compile(net, (snn_plan_kind)k, o.chunk ? o.chunk : DEFAULT_CHUNK, &s->plans[k], err);
   if (status == SNN_OK) status = snn_reference_create(net, &s->reference, err);
   if (status == SNN_OK) {
     s->lanes = calloc(s->threads, sizeof *s->lanes);
-    if (!s->lanes) status = snn_fail_memory(err, "a simulation session");
+    s->initial = calloc(net->n_nodes, sizeof *s->initial);
+    s->weights_init = calloc(net->n_nodes, sizeof *s->weights_init);
+    if (!s->lanes || !s->initial || !s->weights_init) status = snn_fail_memory(err, "a simulation session");
   }
   for (uint32_t i = 0; status == SNN_OK && s->lanes && i < s->threads; i++) status = create_lane(s, &s->lanes[i], err);
   if (status != SNN_OK) {
     snn_session_free(s);
     return status;
   }
-#pragma omp parallel num_threads((int)s->threads)
-  {
-      /* the team's threads start here, not inside the first request */
-  } *out = s;
+  start_team(s->threads);
+  *out = s;
   return SNN_OK;
 }
 
@@ -85,8 +102,10 @@ void snn_session_free(snn_session *s) {
     free(s->lanes[i].counters.spikes);
   }
   free(s->lanes);
+  free(s->initial);
+  free(s->weights_init);
   snn_reference_free(&s->reference);
-  snn_plan_free(&s->plan);
+  for (int k = 0; k < SNN_PLAN_KINDS; k++) snn_plan_free(&s->plans[k]);
   free(s);
 }
 
@@ -116,8 +135,9 @@ static snn_status meet(lane *l, snn_team team, const snn_run_options *run, uint3
 }
 
 /* Scores and counters after `steps` steps, written by rank 0. */
-static void take_checkpoint(const snn_session *s, const lane *l, const image_job *job, size_t k, uint32_t steps) {
-  const snn_stage *readout = &s->plan.stages[s->plan.n_stages - 1];
+static void take_checkpoint(const snn_session *s, const snn_plan *plan, const lane *l, const image_job *job, size_t k,
+                            uint32_t steps) {
+  const snn_stage *readout = &plan->stages[plan->n_stages - 1];
   const double *sums = (const double *)(const void *)(l->memory + readout->state);
   size_t classes = readout->shape.c, nodes = s->net->n_nodes;
   for (size_t c = 0; c < classes; c++) job->scores[k * classes + c] = (float)(sums[c] / steps);
@@ -127,38 +147,60 @@ static void take_checkpoint(const snn_session *s, const lane *l, const image_job
     if (to[i]) memcpy(to[i] + k * nodes, from[i], nodes * sizeof **to);
 }
 
+/* What all images of a run share. */
+typedef struct run_setup {
+  const snn_run_options *options; /* with checkpoints set */
+  const snn_neuron_model *neuron;
+  const snn_plan *plan;
+} run_setup;
+
+/* The image as the first edge: [h][w][c], for a whole-run plan the total over T. */
+static void load_image(const snn_session *s, const run_setup *run, const lane *l, snn_team team, const float *image) {
+  snn_shape shape = s->net->nodes[0].shape;
+  float *map = (float *)(void *)(l->memory + run->plan->edges[0].offset);
+  size_t begin, end;
+  snn_channels_last(team, shape, image, map);
+  if (run->plan->kind != SNN_PLAN_WHOLE_RUN) return;
+  snn_team_share(team, (size_t)shape.h * shape.w, &begin, &end); /* the share of positions snn_channels_last wrote */
+  for (size_t i = begin * shape.c; i < end * shape.c; i++) map[i] *= (float)run->options->timesteps;
+}
+
 /* Simulate one image; called by every member of the team. */
-static snn_status run_image(const snn_session *s, lane *l, snn_team team, const snn_run_options *run, float init,
-                            const image_job *job) {
-  const snn_plan *plan = &s->plan;
+static snn_status run_image(const snn_session *s, lane *l, snn_team team, const run_setup *run, const image_job *job) {
+  const snn_plan *plan = run->plan;
+  const snn_run_options *options = run->options;
+  const bool whole_run = plan->kind == SNN_PLAN_WHOLE_RUN;
   snn_stage_context ctx = {.plan = plan,
                            .kernels = s->kernels,
-                           .neuron = snn_neuron_model_get(run->neuron),
+                           .neuron = run->neuron,
                            .counters = l->counters,
                            .memory = l->memory,
                            .team = team,
-                           .init = init};
+                           .timesteps = options->timesteps,
+                           .tau = options->tau,
+                           .initial = s->initial};
+  if (options->shift) ctx.shift = whole_run ? 0.5f : 0.5f / (float)options->timesteps;
   uint32_t meeting = 0;
   snn_status status;
   if (team.rank == 0) memset(l->counters.spikes, 0, 3 * (size_t)s->net->n_nodes * sizeof(uint64_t));
-  snn_channels_last(team, s->net->nodes[0].shape, job->image, (float *)(void *)(l->memory + plan->edges[0].offset));
+  load_image(s, run, l, team, job->image);
   for (uint32_t i = 0; i < plan->n_stages; i++) snn_stage_reset(&ctx, &plan->stages[i]);
-  if ((status = meet(l, team, run, &meeting)) != SNN_OK) return status;
+  if ((status = meet(l, team, options, &meeting)) != SNN_OK) return status;
   for (uint32_t i = 0; i < plan->n_static; i++) {
     snn_stage_run(&ctx, &plan->stages[i], 1);
-    if ((status = meet(l, team, run, &meeting)) != SNN_OK) return status;
+    if ((status = meet(l, team, options, &meeting)) != SNN_OK) return status;
   }
   uint32_t done = 0;
-  for (size_t k = 0; k < run->n_checkpoints; k++) {
-    while (done < run->checkpoints[k]) { /* chunks end at checkpoints, where counters are exact */
-      uint32_t left = run->checkpoints[k] - done, steps = left < plan->chunk ? left : plan->chunk;
+  for (size_t k = 0; k < options->n_checkpoints; k++) {
+    while (done < options->checkpoints[k]) { /* chunks end at checkpoints, where counters are exact */
+      uint32_t left = options->checkpoints[k] - done, steps = left < plan->chunk ? left : plan->chunk;
       for (uint32_t i = plan->n_static; i < plan->n_stages; i++) {
         snn_stage_run(&ctx, &plan->stages[i], steps);
-        if ((status = meet(l, team, run, &meeting)) != SNN_OK) return status;
+        if ((status = meet(l, team, options, &meeting)) != SNN_OK) return status;
       }
-      done += steps;
+      done += whole_run ? options->timesteps : steps;
     }
-    if (team.rank == 0) take_checkpoint(s, l, job, k, done);
+    if (team.rank == 0) take_checkpoint(s, plan, l, job, k, done);
     snn_team_barrier(team); /* nobody adds to the counters while they are copied */
   }
   return SNN_OK;
@@ -179,24 +221,69 @@ static snn_status check_options(const snn_run_options *run, snn_error *err) {
   for (size_t i = 0; i < sizeof choices / sizeof *choices; i++)
     if (choices[i].value >= choices[i].count)
       return snn_fail(err, SNN_ERR_ARGUMENT, choices[i].field, "value %u does not exist", choices[i].value);
+  if (!(run->tau > 0 && run->tau <= 1))
+    return snn_fail(err, SNN_ERR_ARGUMENT, "tau", "%g is out of range; above 0 and at most 1", (double)run->tau);
+  if (run->shift > 1) return snn_fail(err, SNN_ERR_ARGUMENT, "shift", "%u is out of range; 0 or 1", run->shift);
   for (size_t k = 0; run->checkpoints && k < run->n_checkpoints; k++)
     if (run->checkpoints[k] <= (k ? run->checkpoints[k - 1] : 0))
       return snn_fail(err, SNN_ERR_ARGUMENT, "checkpoints", "they must be ascending, from 1");
   if (run->checkpoints && (!run->n_checkpoints || run->checkpoints[run->n_checkpoints - 1] != run->timesteps))
     return snn_fail(err, SNN_ERR_ARGUMENT, "checkpoints", "the last one must be %u, the timesteps", run->timesteps);
+  if (run->checkpoints && run->n_checkpoints > 1 && snn_neuron_model_get(run->neuron)->whole_run)
+    return snn_fail(err, SNN_ERR_ARGUMENT, "checkpoints",
+                    "neuron %s runs all timesteps at once and has no steps between", snn_neuron_name(run->neuron));
+  return SNN_OK;
+}
+
+static snn_status from_table(snn_session *s, const snn_run_options *run, snn_error *err) {
+  size_t table;
+  if (!run->calibration || !snn_calibration_find(run->calibration, run->neuron, run->init, run->timesteps, &table))
+    return snn_fail(err, SNN_ERR_ARGUMENT, "init",
+                    "'%s' needs a calibration with a table for neuron '%s'; there is none", snn_init_name(run->init),
+                    snn_neuron_name(run->neuron));
+  for (uint32_t i = 0; i < s->net->n_nodes; i++) {
+    snn_potentials *p = &s->initial[i];
+    if (s->net->nodes[i].kind == SNN_LAYER_NEURON)
+      p->values = snn_calibration_potentials(run->calibration, table, i, &p->n);
+  }
+  return SNN_OK;
+}
+
+/* Fill s->initial. The plan tells the terms of each layer, whatever kind it is of. */
+static snn_status set_initial(snn_session *s, const snn_run_options *run, snn_error *err) {
+  static const float zero = 0.0f, half = 0.5f;
+  if (snn_init_needs_table(run->init)) return from_table(s, run, err);
+  const snn_plan *plan = &s->plans[SNN_PLAN_BINARY];
+  for (uint32_t i = 0; i < plan->n_stages; i++) {
+    const snn_stage *stage = &plan->stages[i];
+    if (stage->sink != SNN_SINK_SPIKES) continue;
+    float *weights = &s->weights_init[stage->node];
+    if (run->init == SNN_INIT_WEIGHTS && s->weights_timesteps != run->timesteps)
+      *weights = snn_weights_potential(plan, stage, run->timesteps);
+    s->initial[stage->node] = (snn_potentials){run->init == SNN_INIT_ZERO   ? &zero
+                                               : run->init == SNN_INIT_HALF ? &half
+                                                                            : weights,
+                                               1};
+  }
+  if (run->init == SNN_INIT_WEIGHTS) s->weights_timesteps = run->timesteps;
   return SNN_OK;
 }
 
 snn_status snn_session_run(snn_session *s, const float *images, size_t batch, const snn_run_options *options,
                            float *scores, const snn_run_stats *stats, snn_error *err) {
   snn_status status = check_options(options, err);
+  if (status == SNN_OK) status = set_initial(s, options, err);
   if (status != SNN_OK) return status;
   snn_run_options run = *options;
   if (!run.checkpoints) {
     run.checkpoints = &options->timesteps;
     run.n_checkpoints = 1;
   }
-  const float init = run.init == SNN_INIT_HALF ? 0.5f : 0.0f;
+  const snn_neuron_model *neuron = snn_neuron_model_get(run.neuron);
+  const snn_plan_kind kind = neuron->whole_run   ? SNN_PLAN_WHOLE_RUN
+                             : neuron->is_signed ? SNN_PLAN_SIGNED
+                                                 : SNN_PLAN_BINARY;
+  const run_setup setup = {.options = &run, .neuron = neuron, .plan = &s->plans[kind]};
   const size_t pixels = snn_shape_size(s->net->nodes[0].shape), classes = snn_network_classes(s->net);
   const size_t counts = run.n_checkpoints * s->net->n_nodes;
   const bool image_a_thread = batch >= s->threads;
@@ -211,7 +298,7 @@ snn_status snn_session_run(snn_session *s, const float *images, size_t batch, co
       if (stats && stats->spikes) job.result.spikes = stats->spikes + i * counts;
       if (stats && stats->synaptic_operations) job.result.synaptic_operations = stats->synaptic_operations + i * counts;
       if (stats && stats->macs) job.result.macs = stats->macs + i * counts;
-      snn_status ended = run_image(s, l, team, &run, init, &job);
+      snn_status ended = run_image(s, l, team, &setup, &job);
       if (ended != SNN_OK) {
 #pragma omp atomic write
         stopped = (int)ended;

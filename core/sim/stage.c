@@ -15,8 +15,13 @@ static float *edge_floats(const snn_stage_context *ctx, const snn_edge *e, uint3
   return (float *)(void *)(ctx->memory + e->offset) + e->step * t;
 }
 
-static uint64_t *edge_words(const snn_stage_context *ctx, const snn_edge *e, uint32_t t) {
-  return (uint64_t *)(void *)(ctx->memory + e->offset) + e->step * t;
+/* Planes of bits a spike edge has: +1, and in signed plans -1. */
+static uint32_t planes(const snn_stage_context *ctx) {
+  return ctx->plan->kind == SNN_PLAN_SIGNED ? 2 : 1;
+}
+
+static uint64_t *edge_plane(const snn_stage_context *ctx, const snn_edge *e, uint32_t t, uint32_t plane) {
+  return (uint64_t *)(void *)(ctx->memory + e->offset) + e->step * t + (plane ? e->step / 2 : 0);
 }
 
 /* Site of item i of a stage. */
@@ -43,11 +48,14 @@ static size_t element_of(const snn_stage *stage, snn_site site) {
 static uint64_t add_identity(const snn_stage_context *ctx, const snn_edge *e, snn_site site, uint32_t t, float *acc) {
   size_t position = (size_t)site.y * e->shape.w + site.x;
   if (e->kind == SNN_EDGE_SPIKES) {
-    uint64_t bits = edge_words(ctx, e, t)[position * e->words + site.begin / SNN_BLOCK];
-    uint64_t n = (uint64_t)__builtin_popcountll(bits);
-    for (; bits; bits &= bits - 1) {
-      uint32_t i = (uint32_t)__builtin_ctzll(bits);
-      acc[i] += e->amplitude[site.begin + i];
+    uint64_t n = 0;
+    for (uint32_t plane = 0; plane < planes(ctx); plane++) {
+      uint64_t bits = edge_plane(ctx, e, t, plane)[position * e->words + site.begin / SNN_BLOCK];
+      n += (uint64_t)__builtin_popcountll(bits);
+      for (; bits; bits &= bits - 1) {
+        uint32_t i = (uint32_t)__builtin_ctzll(bits);
+        acc[i] += (plane ? e->minus : e->amplitude)[site.begin + i];
+      }
     }
     return n;
   }
@@ -59,7 +67,7 @@ static uint64_t add_identity(const snn_stage_context *ctx, const snn_edge *e, sn
   uint64_t n = 0;
   for (uint32_t i = 0; i < site.n; i++) {
     acc[i] += x[i] * e->amplitude[site.begin + i];
-    n += (uint64_t)x[i];
+    n += (uint64_t)fabsf(x[i]);
   }
   return n;
 }
@@ -68,46 +76,67 @@ static uint64_t add_identity(const snn_stage_context *ctx, const snn_edge *e, sn
 static void add_term(const snn_stage_context *ctx, const snn_term *term, snn_site site, uint32_t t, float *acc,
                      tally *done) {
   const snn_edge *e = &ctx->plan->edges[term->source];
-  if (!term->is_conv)
+  if (!term->is_conv) {
     done->accumulates += add_identity(ctx, e, site, t, acc);
-  else if (e->kind == SNN_EDGE_SPIKES)
-    done->accumulates += ctx->kernels->conv_spikes(&term->conv, site, edge_words(ctx, e, t), e->amplitude, acc);
-  else if (e->kind == SNN_EDGE_COUNTS)
+  } else if (e->kind == SNN_EDGE_SPIKES) {
+    for (uint32_t plane = 0; plane < planes(ctx); plane++)
+      done->accumulates += ctx->kernels->conv_spikes(&term->conv, site, edge_plane(ctx, e, t, plane),
+                                                     plane ? e->minus : e->amplitude, acc);
+  } else if (e->kind == SNN_EDGE_COUNTS) {
     done->accumulates += ctx->kernels->conv_counts(&term->conv, site, edge_floats(ctx, e, t), e->amplitude, acc);
-  else
+  } else {
     done->macs += ctx->kernels->conv_graded(&term->conv, site, edge_floats(ctx, e, t), acc);
+  }
+}
+
+/* Integrate the current of step t and fire; returns the number of spikes, of either sign. */
+static uint64_t fire(const snn_stage_context *ctx, const snn_stage *stage, snn_site site, uint32_t t, float *current) {
+  const snn_edge *e = &ctx->plan->edges[stage->node];
+  size_t element = element_of(stage, site), position = (size_t)site.y * e->shape.w + site.x;
+  float *v = (float *)(void *)(ctx->memory + stage->state) + element;
+  snn_neuron_block block = {.level = (ctx->neuron->level_share < 1 ? stage->half_fire : stage->fire) + site.begin,
+                            .theta = stage->theta + site.begin,
+                            .tau = ctx->tau,
+                            .v = v,
+                            .balance = ctx->neuron->is_signed ? v + snn_shape_size(stage->shape) : NULL};
+  if (ctx->shift != 0)
+    for (uint32_t i = 0; i < site.n; i++) current[i] += ctx->shift * block.theta[i];
+  if (ctx->plan->kind == SNN_PLAN_WHOLE_RUN) {
+    float *counts = edge_floats(ctx, e, t) + element;
+    ctx->neuron->whole_run(&block, current, ctx->timesteps, counts, site.n);
+    uint64_t spikes = 0;
+    for (uint32_t i = 0; i < site.n; i++) spikes += (uint64_t)counts[i];
+    return spikes;
+  }
+  snn_fired fired = ctx->neuron->step(ctx->kernels, &block, current, site.n);
+  size_t word = position * e->words + site.begin / SNN_BLOCK;
+  edge_plane(ctx, e, t, 0)[word] = fired.plus;
+  if (ctx->plan->kind == SNN_PLAN_SIGNED) edge_plane(ctx, e, t, 1)[word] = fired.minus;
+  return (uint64_t)(__builtin_popcountll(fired.plus) + __builtin_popcountll(fired.minus));
 }
 
 /* Give the current of step t to the sink; returns the spikes fired. */
-static uint64_t sink(const snn_stage_context *ctx, const snn_stage *stage, snn_site site, uint32_t t,
-                     const float *acc) {
-  const snn_edge *e = &ctx->plan->edges[stage->node];
-  size_t element = element_of(stage, site);
-  if (stage->sink == SNN_SINK_SPIKES) {
-    float *v = (float *)(void *)(ctx->memory + stage->state) + element;
-    snn_neuron_constants k = {.fire = stage->fire + site.begin, .theta = stage->theta + site.begin};
-    uint64_t bits = ctx->neuron->step(ctx->kernels, v, acc, k, site.n);
-    size_t position = (size_t)site.y * e->shape.w + site.x;
-    edge_words(ctx, e, t)[position * e->words + site.begin / SNN_BLOCK] = bits;
-    return (uint64_t)__builtin_popcountll(bits);
-  }
+static uint64_t sink(const snn_stage_context *ctx, const snn_stage *stage, snn_site site, uint32_t t, float *acc) {
+  if (stage->sink == SNN_SINK_SPIKES) return fire(ctx, stage, site, t, acc);
   if (stage->sink == SNN_SINK_SCORES) {
     double *sum = (double *)(void *)(ctx->memory + stage->state) + site.begin;
     for (uint32_t i = 0; i < site.n; i++) sum[i] += (double)acc[i];
     return 0;
   }
-  memcpy(edge_floats(ctx, e, t) + element, acc, site.n * sizeof *acc);
+  memcpy(edge_floats(ctx, &ctx->plan->edges[stage->node], t) + element_of(stage, site), acc, site.n * sizeof *acc);
   return 0;
 }
 
-/* A stage that sums terms: neurons, stored currents, the readout. */
+/* A stage that sums terms: neurons, stored currents, the readout. In a whole-run plan the one step stands for all T, so
+ * the bias counts T times; the image was multiplied by T when it came in. */
 static tally run_sum(const snn_stage_context *ctx, const snn_stage *stage, size_t begin, size_t end, uint32_t n_steps) {
   tally done = {0};
+  const float times = ctx->plan->kind == SNN_PLAN_WHOLE_RUN ? (float)ctx->timesteps : 1.0f;
   for (size_t item = begin; item < end; item++) {
     snn_site site = site_of(stage, item);
     for (uint32_t t = 0; t < n_steps; t++) {
       float acc[SNN_BLOCK];
-      memcpy(acc, stage->bias + site.begin, site.n * sizeof *acc);
+      for (uint32_t i = 0; i < site.n; i++) acc[i] = stage->bias[site.begin + i] * times;
       for (uint32_t k = 0; k < stage->n_terms; k++) add_term(ctx, &stage->terms[k], site, t, acc, &done);
       done.spikes += sink(ctx, stage, site, t, acc);
     }
@@ -140,8 +169,11 @@ static pool_area area_of(const snn_pool *pool, snn_site site, snn_shape in) {
 static float source_value(const snn_stage_context *ctx, const snn_edge *e, size_t position, uint32_t channel,
                           uint32_t t, bool whole) {
   if (e->kind == SNN_EDGE_SPIKES) {
-    uint64_t word = edge_words(ctx, e, t)[position * e->words + channel / SNN_BLOCK];
-    float spike = (float)(word >> (channel % SNN_BLOCK) & 1);
+    float spike = 0;
+    for (uint32_t plane = 0; plane < planes(ctx); plane++) {
+      uint64_t word = edge_plane(ctx, e, t, plane)[position * e->words + channel / SNN_BLOCK];
+      spike += (float)(word >> (channel % SNN_BLOCK) & 1) * (plane ? -1.0f : 1.0f);
+    }
     return whole ? spike : spike * e->amplitude[channel];
   }
   float x = edge_floats(ctx, e, t)[position * e->shape.c + channel];
@@ -232,7 +264,7 @@ static void run_gather(const snn_stage_context *ctx, const snn_stage *stage, siz
     snn_site site = site_of(stage, item);
     size_t position = (size_t)site.y * to->shape.w + site.x, from_position = 0;
     for (uint32_t t = 0; t < n_steps; t++) {
-      uint64_t word = 0;
+      uint64_t words[2] = {0, 0}; /* one a plane */
       float values[SNN_BLOCK] = {0};
       for (uint32_t k = 0; k < stage->n_pieces; k++) {
         const snn_piece *p = &stage->pieces[k];
@@ -242,13 +274,16 @@ static void run_gather(const snn_stage_context *ctx, const snn_stage *stage, siz
         if (first >= last || !shown_position(stage->slice, from->shape, site, &from_position)) continue;
         uint32_t channel = p->from + (first - p->to), at = first - site.begin;
         if (to->kind == SNN_EDGE_SPIKES)
-          word |= spike_bits(edge_words(ctx, from, t) + from_position * from->words, channel, last - first) << at;
+          for (uint32_t plane = 0; plane < planes(ctx); plane++)
+            words[plane] |=
+                spike_bits(edge_plane(ctx, from, t, plane) + from_position * from->words, channel, last - first) << at;
         else
           for (uint32_t i = 0; i < last - first; i++)
             values[at + i] = source_value(ctx, from, from_position, channel + i, t, whole);
       }
       if (to->kind == SNN_EDGE_SPIKES)
-        edge_words(ctx, to, t)[position * to->words + site.begin / SNN_BLOCK] = word;
+        for (uint32_t plane = 0; plane < planes(ctx); plane++)
+          edge_plane(ctx, to, t, plane)[position * to->words + site.begin / SNN_BLOCK] = words[plane];
       else
         memcpy(edge_floats(ctx, to, t) + element_of(stage, site), values, site.n * sizeof *values);
     }
@@ -262,8 +297,14 @@ void snn_stage_reset(const snn_stage_context *ctx, const snn_stage *stage) {
     snn_site site = site_of(stage, item);
     char *state = ctx->memory + stage->state;
     if (stage->sink == SNN_SINK_SPIKES) {
-      float *v = (float *)(void *)state + element_of(stage, site);
-      for (uint32_t i = 0; i < site.n; i++) v[i] = ctx->init * stage->theta[site.begin + i];
+      size_t element = element_of(stage, site);
+      float *v = (float *)(void *)state + element;
+      snn_potentials from = ctx->initial[stage->node];
+      for (uint32_t i = 0; i < site.n; i++) {
+        size_t k = from.n == 1 ? 0 : from.n == stage->shape.c ? site.begin + i : element + i;
+        v[i] = from.values[k] * stage->theta[site.begin + i];
+        if (ctx->plan->kind == SNN_PLAN_SIGNED) v[snn_shape_size(stage->shape) + i] = 0;
+      }
     } else if (stage->sink == SNN_SINK_SCORES) {
       memset((double *)(void *)state + site.begin, 0, site.n * sizeof(double));
     } else if (stage->kind == SNN_LAYER_MAXPOOL && stage->sink == SNN_SINK_GRADED) {

@@ -3,6 +3,7 @@
 #define SNN_SIM_STAGE_H
 
 #include "neurons/neurons.h"
+#include "neurons/potentials.h"
 #include "sim/plan.h"
 
 /* The threads that share one image. */
@@ -30,7 +31,10 @@ typedef struct snn_stage_context {
   snn_counters counters;
   char *memory;
   snn_team team;
-  float init; /* v(0) in units of theta */
+  uint32_t timesteps; /* T of the run */
+  float tau;
+  float shift;                   /* current added to hidden layers at every step, in units of theta: 1 / 2T, or 0 */
+  const snn_potentials *initial; /* [plan->n_edges]: v(0) of neuron nodes */
 } snn_stage_context;
 
 /* Put the state of this rank's share of a stage at its start. */

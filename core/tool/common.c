@@ -53,18 +53,43 @@ size_t tool_timesteps(struct argp_state *state, const char *text, uint32_t out[T
   }
 }
 
+/* "a, b, c" of all names that name_of gives. */
+static const char *list_names(const char *(*name_of)(unsigned), char *buf, size_t n) {
+  size_t used = 0;
+  for (unsigned i = 0; name_of(i) && used < n; i++)
+    used += (size_t)snprintf(buf + used, n - used, "%s%s", i ? ", " : "", name_of(i));
+  return buf;
+}
+
+static const char *neuron_at(unsigned i) {
+  return snn_neuron_name((snn_neuron)i);
+}
+static const char *init_at(unsigned i) {
+  return snn_init_name((snn_init)i);
+}
+
 error_t tool_run_option(int key, char *arg, struct argp_state *state, tool_run_request *request) {
   snn_neuron neuron;
   snn_init init;
+  char names[256], *end;
   switch (key) {
     case TOOL_KEY_NEURON:
-      if (!snn_neuron_parse(arg, &neuron)) argp_error(state, "neuron: '%s' is not known; there is: if", arg);
+      if (!snn_neuron_parse(arg, &neuron))
+        argp_error(state, "neuron: '%s' is not known; there are: %s", arg, list_names(neuron_at, names, sizeof names));
       request->neuron = arg;
       return 0;
     case TOOL_KEY_INIT:
-      if (!snn_init_parse(arg, &init)) argp_error(state, "init: '%s' is not known; there are: zero, half", arg);
+      if (!snn_init_parse(arg, &init))
+        argp_error(state, "init: '%s' is not known; there are: %s", arg, list_names(init_at, names, sizeof names));
       request->init = arg;
       return 0;
+    case TOOL_KEY_TAU:
+      request->tau = strtof(arg, &end);
+      if (end == arg || *end || !(request->tau > 0 && request->tau <= 1))
+        argp_error(state, "tau: '%s' is not a number above 0 and up to 1", arg);
+      return 0;
+    case TOOL_KEY_SHIFT: request->shift = true; return 0;
+    case TOOL_KEY_CALIBRATION: request->calibration = arg; return 0;
     case TOOL_KEY_THREADS: request->threads = tool_number(state, "threads", arg, 1, 1024); return 0;
     default: return ARGP_ERR_UNKNOWN;
   }
@@ -74,7 +99,15 @@ snn_run_options tool_run_options(const snn_network *net, const tool_run_request 
   snn_run_options run = snn_run_defaults(net);
   if (request->neuron) snn_neuron_parse(request->neuron, &run.neuron);
   if (request->init) snn_init_parse(request->init, &run.init);
+  if (request->tau > 0) run.tau = request->tau;
+  if (request->shift) run.shift = 1;
   return run;
+}
+
+snn_status tool_load_calibration(const snn_network *net, const tool_run_request *request, snn_calibration **out,
+                                 snn_error *err) {
+  *out = NULL;
+  return request->calibration ? snn_calibration_load(request->calibration, net, out, err) : SNN_OK;
 }
 
 bool tool_show_progress(void *context, const char *phase, size_t done, size_t total) {

@@ -20,6 +20,7 @@ int tool_convert(int argc, char **argv);
 int tool_inspect(int argc, char **argv);
 int tool_eval(int argc, char **argv);
 int tool_classify(int argc, char **argv);
+int tool_calibrate(int argc, char **argv);
 int tool_bench(int argc, char **argv);
 
 /* Print "snn: WHERE: TEXT" for a failed call and return EXIT_FAILED. */
@@ -40,6 +41,9 @@ size_t tool_timesteps(struct argp_state *state, const char *text, uint32_t out[T
 enum {
   TOOL_KEY_NEURON = 0x100,
   TOOL_KEY_INIT,
+  TOOL_KEY_TAU,
+  TOOL_KEY_SHIFT,
+  TOOL_KEY_CALIBRATION,
   TOOL_KEY_THREADS,
   TOOL_KEY_LIMIT,
   TOOL_KEY_JSON,
@@ -47,9 +51,11 @@ enum {
   TOOL_KEY_OWN
 };
 
-/* What was asked for; names stay unset (NULL) where the model's recommendation holds. */
+/* What was asked for; what stays unset holds the model's recommendation. */
 typedef struct tool_run_request {
-  const char *neuron, *init;
+  const char *neuron, *init, *calibration; /* names; a file */
+  float tau;
+  bool shift;
   uint32_t threads;
 } tool_run_request;
 
@@ -59,11 +65,23 @@ error_t tool_run_option(int key, char *arg, struct argp_state *state, tool_run_r
 /* The run options of a request over a network's defaults. */
 snn_run_options tool_run_options(const snn_network *net, const tool_run_request *request);
 
+/* Load the calibration a request names into run->calibration, which the caller frees; NULL where it names none. */
+snn_status tool_load_calibration(const snn_network *net, const tool_run_request *request, snn_calibration **out,
+                                 snn_error *err);
+
 /* The argp table entries of the shared options. */
-#define TOOL_RUN_OPTIONS                                                                                              \
-  {"neuron", TOOL_KEY_NEURON, "NEURON", 0, "neuron model: if", 0},                                                    \
-      {"init", TOOL_KEY_INIT, "INIT", 0, "initial potential: zero, half (default: the model's recommendation)", 0}, { \
-    "threads", TOOL_KEY_THREADS, "N", 0, "OpenMP threads (default: what the machine allows)", 0                       \
+#define TOOL_RUN_OPTIONS                                                                                               \
+  {"neuron", TOOL_KEY_NEURON, "NEURON", 0, "if (default), if-hard, lif, lif-soft, srif, srif-mpr, asg, if-signed", 0}, \
+      {"init",                                                                                                         \
+       TOOL_KEY_INIT,                                                                                                  \
+       "INIT",                                                                                                         \
+       0,                                                                                                              \
+       "initial potential: zero, half, weights, or with --calibration data, compensated, matched",                     \
+       0},                                                                                                             \
+      {"calibration", TOOL_KEY_CALIBRATION, "FILE", 0, "tables of initial potentials, from `snn calibrate`", 0},       \
+      {"shift", TOOL_KEY_SHIFT, NULL, 0, "add theta/2T to every hidden layer's current (Deng & Gu)", 0},               \
+      {"tau", TOOL_KEY_TAU, "TAU", 0, "for neurons that leak: what remains of a potential after a step", 0}, {         \
+    "threads", TOOL_KEY_THREADS, "N", 0, "OpenMP threads (default: what the machine allows)", 0                        \
   }
 
 /* A progress line on stderr, only where that is a terminal. */

@@ -16,19 +16,38 @@ extern "C" {
 
 typedef struct snn_session snn_session;
 
-/* Neuron models. The names are those of the HTTP option `neuron`. */
+/* Neuron models; each is described, with its equations, in core/neurons. The names are those of the HTTP option
+ * `neuron`. */
 typedef enum snn_neuron {
-  SNN_NEURON_IF, /* "if": integrate and fire, soft reset (reset by subtraction). IC-SNN eq. 2-6; Deng & Gu 2021 eq. 3-4
-                  */
+  SNN_NEURON_IF,        /* "if": integrate and fire, soft reset. IC-SNN eq. 2-6; Deng & Gu 2021 eq. 3-4 */
+  SNN_NEURON_IF_HARD,   /* "if-hard": hard reset to 0. InfLoR-SNN eq. 2-5 */
+  SNN_NEURON_LIF,       /* "lif": leaky by `tau` a step, hard reset. InfLoR-SNN eq. 6 */
+  SNN_NEURON_LIF_SOFT,  /* "lif-soft": leaky, soft reset */
+  SNN_NEURON_SRIF,      /* "srif": fires at theta / 2, soft reset by theta. InfLoR-SNN eq. 8 */
+  SNN_NEURON_SRIF_MPR,  /* "srif-mpr": srif with a rectified potential at the threshold; the spikes are those of srif.
+                           InfLoR-SNN eq. 10-14 */
+  SNN_NEURON_ASG,       /* "asg": integrates the mean current of the whole run. Yan, Zhou & Wong, Algorithm 1 */
+  SNN_NEURON_IF_SIGNED, /* "if-signed": also fires -1 at -theta while it has spikes to take back; ternary */
   SNN_NEURON_COUNT
 } snn_neuron;
 
-/* Initial membrane potential v(0) of every neuron. */
+/* Initial membrane potential v(0), as an offset from the neuron's resting start. */
 typedef enum snn_init {
-  SNN_INIT_ZERO, /* "zero": 0 */
-  SNN_INIT_HALF, /* "half": theta / 2 */
+  SNN_INIT_ZERO,        /* "zero": 0 */
+  SNN_INIT_HALF,        /* "half": theta / 2 */
+  SNN_INIT_WEIGHTS,     /* "weights": the mean over the layer of (w T + b) mod theta. IC-SNN, Algorithm 1 */
+  SNN_INIT_DATA,        /* "data": what calibration pictures left. IC-SNN, Algorithm 2; see calibrate.h */
+  SNN_INIT_COMPENSATED, /* "compensated": IC-SNN, Algorithm 3 */
+  SNN_INIT_MATCHED,     /* "matched": mean rates matched to the float network, layer by layer */
   SNN_INIT_COUNT
 } snn_init;
+
+/* Does this init need a table, that is a calibration? */
+static inline bool snn_init_needs_table(snn_init init) {
+  return init >= SNN_INIT_DATA;
+}
+
+typedef struct snn_calibration snn_calibration; /* calibrate.h */
 
 /* How the picture drives the first layer. */
 typedef enum snn_encoding {
@@ -71,12 +90,17 @@ typedef struct snn_session_options {
 typedef struct snn_run_options {
   uint32_t timesteps; /* T, 1..SNN_MAX_TIMESTEPS */
   snn_neuron neuron;
+  float tau; /* what remains of a potential after a step, (0, 1]; only neurons that leak use it */
   snn_init init;
+  const snn_calibration *calibration; /* borrowed; needed where the init needs a table, ignored otherwise */
+  uint32_t shift; /* 1: theta / 2T more current a step into every hidden layer. Deng & Gu 2021, section 4.2 */
   snn_encoding encoding;
   snn_readout readout;
   snn_precision precision;
   /* Steps at which scores and statistics are taken, strictly ascending, the last one equal to `timesteps`; NULL: only
-   * at T. Borrowed for the call. A score at checkpoint k is what a run of that many steps would give. */
+   * at T. Borrowed for the call. A score at checkpoint k is what a run of that many steps would give, where what
+   * depends on T (a calibration, the init `weights`, the shift) is that of `timesteps`. asg runs all of T at once and
+   * takes no checkpoint before T. */
   const uint32_t *checkpoints;
   size_t n_checkpoints;
   const atomic_bool *cancel; /* borrowed, may be NULL: checked between layers and chunks; raised -> SNN_ERR_CANCELLED */

@@ -13,6 +13,7 @@
 #ifndef SNN_SNN_H
 #define SNN_SNN_H
 
+#include "snn/calibrate.h"
 #include "snn/convert.h"
 #include "snn/dataset.h"
 #include "snn/image.h"

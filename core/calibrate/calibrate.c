@@ -1,0 +1,172 @@
+/* The calibration methods. Each walks the stages in order and leaves one table of initial potentials for one T. What
+ * the methods share, the running of pictures, is in observe.c. */
+#include "snn/calibrate.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "calibrate/float_means.h"
+#include "calibrate/observe.h"
+#include "sim/initial.h"
+
+enum { DEFAULT_ROUNDS = 2, MAX_ROUNDS = 16, MAX_TABLES = 256 };
+
+/* One table in the making. */
+typedef struct maker {
+  const snn_network *net;
+  const snn_calibrate_options *opt;
+  const snn_neuron_model *neuron;
+  uint32_t timesteps;
+  snn_calibration *calibration;
+  snn_calibration_entry *entry;
+  snn_observer *observer;
+  float **float_means; /* matched only */
+  float *means;        /* [largest layer] */
+  snn_error *err;
+} maker;
+
+/* Values a layer has at the chosen granularity. */
+static size_t grains(const maker *m, snn_shape shape) {
+  if (m->opt->granularity == SNN_GRAIN_NEURON) return snn_shape_size(shape);
+  return m->opt->granularity == SNN_GRAIN_CHANNEL ? shape.c : 1;
+}
+
+/* Add to each value the mean of x over its neurons; with `above` only of entries > 0 (averages of potentials: 0 says
+ * that none ended there). */
+static void add_grain_means(const float *x, snn_shape shape, size_t n, bool above, float *values) {
+  size_t neurons = snn_shape_size(shape);
+  for (size_t g = 0; g < n; g++) {
+    double sum = 0, count = 0;
+    size_t stride = n == 1 ? 1 : n; /* layer: all; channel: every c-th; neuron: itself */
+    for (size_t k = g; k < neurons; k += stride)
+      if (!above || x[k] > 0) {
+        sum += (double)x[k];
+        count++;
+      }
+    if (count > 0) values[g] += (float)(sum / count);
+  }
+}
+
+/* IC-SNN Algorithms 2 and 3: run from `start`, average what is left at T, add `extra`. */
+static void from_residuals(maker *m, const snn_stage *stage, size_t n, float start, float extra, float *values) {
+  float begin = start;
+  snn_observer_run(m->observer, (snn_potentials){&begin, 1}, SNN_OBSERVE_POTENTIAL, !m->opt->plain_mean, m->means);
+  for (size_t g = 0; g < n; g++) values[g] = extra;
+  add_grain_means(m->means, stage->shape, n, !m->opt->plain_mean, values);
+}
+
+/* Layer-wise matching: what the mean rate lacks of the mean float activation, times T, is what the potential must start
+ * with. */
+static void match(maker *m, const snn_stage *stage, size_t n, float *values) {
+  const snn_neurons *neurons = &m->net->nodes[stage->node].neurons;
+  const float *target = m->float_means[stage->node];
+  uint32_t rounds = m->opt->rounds ? m->opt->rounds : DEFAULT_ROUNDS;
+  size_t count = snn_shape_size(stage->shape);
+  for (size_t g = 0; g < n; g++) values[g] = m->neuron->level_share < 1 ? 0.0f : 0.5f; /* half way to firing */
+  for (uint32_t round = 0; round <= rounds; round++) { /* the last run only leaves its spikes to the next layer */
+    snn_observer_run(m->observer, (snn_potentials){values, n}, SNN_OBSERVE_SPIKES, false, m->means);
+    if (round == rounds) break;
+    for (size_t k = 0; k < count; k++) { /* in units of theta over the whole run */
+      size_t c = neurons->n == 1 ? 0 : k % stage->shape.c;
+      float amplitude = neurons->amplitude[c], theta = neurons->theta[c];
+      m->means[k] = ((float)m->timesteps * target[k] - amplitude * m->means[k]) / theta;
+    }
+    add_grain_means(m->means, stage->shape, n, false, values);
+  }
+}
+
+static snn_status make_layer(maker *m, uint32_t s) {
+  const snn_stage *stage = &snn_observer_plan(m->observer)->stages[s];
+  snn_status status = m->opt->method == SNN_INIT_WEIGHTS ? SNN_OK : snn_observer_prepare(m->observer, s, m->err);
+  if (status != SNN_OK || stage->sink != SNN_SINK_SPIKES) return status;
+  size_t n = m->opt->method == SNN_INIT_WEIGHTS ? 1 : grains(m, stage->shape);
+  float *values = snn_arena_alloc(&m->calibration->arena, n, sizeof *values);
+  if (!values) return snn_fail_memory(m->err, "a calibration table");
+  const float compensation = 0.5f / (float)m->timesteps;
+  switch (m->opt->method) {
+    case SNN_INIT_WEIGHTS:
+      values[0] = snn_weights_potential(snn_observer_plan(m->observer), stage, m->timesteps);
+      break;
+    case SNN_INIT_DATA: from_residuals(m, stage, n, 0, 0, values); break;
+    case SNN_INIT_COMPENSATED: from_residuals(m, stage, n, compensation, compensation, values); break;
+    default: match(m, stage, n, values); break;
+  }
+  m->entry->layers[stage->node] = (snn_potentials){values, n};
+  return SNN_OK;
+}
+
+static snn_status make_table(maker *m, const float *images, size_t n, size_t index) {
+  uint32_t threads = m->opt->threads ? m->opt->threads : snn_thread_budget();
+  snn_observer_options o = {.neuron = m->neuron, .tau = m->opt->tau, .timesteps = m->timesteps, .threads = threads};
+  snn_status status = snn_observer_create(m->net, images, n, &o, &m->observer, m->err);
+  if (status != SNN_OK) return status;
+  uint32_t stages = snn_observer_plan(m->observer)->n_stages;
+  for (uint32_t s = 0; status == SNN_OK && s < stages; s++) {
+    if (m->opt->progress && !m->opt->progress(m->opt->progress_context, "calibrating", index * stages + s,
+                                              m->opt->n_timesteps * (size_t)stages))
+      status = snn_fail(m->err, SNN_ERR_CANCELLED, NULL, "calibration was cancelled");
+    else
+      status = make_layer(m, s);
+  }
+  snn_observer_free(m->observer);
+  m->observer = NULL;
+  return status;
+}
+
+static snn_status check_options(const snn_calibrate_options *opt, size_t n, snn_error *err) {
+  const snn_neuron_model *neuron = snn_neuron_model_get(opt->neuron);
+  if (!neuron) return snn_fail(err, SNN_ERR_ARGUMENT, "neuron", "value %d does not exist", (int)opt->neuron);
+  if (opt->method < SNN_INIT_WEIGHTS || opt->method >= SNN_INIT_COUNT)
+    return snn_fail(err, SNN_ERR_ARGUMENT, "method", "it must be weights, data, compensated or matched");
+  if (opt->method == SNN_INIT_MATCHED && !neuron->resets_exactly)
+    return snn_fail(err, SNN_ERR_ARGUMENT, "method",
+                    "matched needs neurons with soft reset and without leak, which %s is not", neuron->name);
+  if (opt->method != SNN_INIT_MATCHED && opt->method != SNN_INIT_WEIGHTS && neuron->whole_run)
+    return snn_fail(err, SNN_ERR_ARGUMENT, "method",
+                    "%s keeps no potential to the end of the run; use matched or weights", neuron->name);
+  if (neuron->leaks && !(opt->tau > 0 && opt->tau <= 1))
+    return snn_fail(err, SNN_ERR_ARGUMENT, "tau", "%g is out of range; above 0 and at most 1", (double)opt->tau);
+  if (opt->n_timesteps < 1 || opt->n_timesteps > MAX_TABLES)
+    return snn_fail(err, SNN_ERR_ARGUMENT, "timesteps", "%zu values; 1 to %d would do", opt->n_timesteps, MAX_TABLES);
+  for (size_t i = 0; i < opt->n_timesteps; i++)
+    if (opt->timesteps[i] < 1 || opt->timesteps[i] > SNN_MAX_TIMESTEPS)
+      return snn_fail(err, SNN_ERR_ARGUMENT, "timesteps", "%u is out of range; 1 to %d", opt->timesteps[i],
+                      SNN_MAX_TIMESTEPS);
+  if (opt->rounds > MAX_ROUNDS)
+    return snn_fail(err, SNN_ERR_ARGUMENT, "rounds", "%u is out of range; at most %d", opt->rounds, MAX_ROUNDS);
+  if (n == 0 && opt->method != SNN_INIT_WEIGHTS)
+    return snn_fail(err, SNN_ERR_ARGUMENT, "images", "there are no pictures");
+  return SNN_OK;
+}
+
+snn_status snn_calibrate(const snn_network *net, const float *images, size_t n, const snn_calibrate_options *opt,
+                         snn_calibration **out, snn_error *err) {
+  snn_status status = check_options(opt, n, err);
+  if (status != SNN_OK) return status;
+  uint32_t threads = opt->threads ? opt->threads : snn_thread_budget();
+  size_t largest = 1;
+  for (uint32_t i = 0; i < net->n_nodes; i++)
+    if (snn_shape_size(net->nodes[i].shape) > largest) largest = snn_shape_size(net->nodes[i].shape);
+  maker m = {.net = net, .opt = opt, .neuron = snn_neuron_model_get(opt->neuron), .err = err};
+  m.calibration = snn_calibration_new(net, opt->n_timesteps);
+  m.means = snn_alloc_array(largest, sizeof *m.means);
+  if (!m.calibration || !m.means) status = snn_fail_memory(err, "a calibration");
+  if (status == SNN_OK && opt->method == SNN_INIT_MATCHED)
+    status = snn_float_means(net, images, n, threads, &m.float_means, err);
+  for (size_t k = 0; status == SNN_OK && k < opt->n_timesteps; k++) {
+    m.timesteps = opt->timesteps[k];
+    m.entry = &m.calibration->entries[k];
+    m.entry->key = (snn_calibration_table){opt->neuron, opt->method, m.timesteps};
+    status = make_table(&m, images, n, k);
+  }
+  if (status == SNN_OK && opt->progress) opt->progress(opt->progress_context, "calibrating", 1, 1);
+  snn_float_means_free(net, m.float_means);
+  free(m.means);
+  if (status == SNN_OK)
+    *out = m.calibration;
+  else
+    snn_calibration_free(m.calibration);
+  return status;
+}

@@ -1,0 +1,41 @@
+/* Running a network stage by stage over many pictures: what calibration watches.
+ *
+ * Where a session carries one picture through all stages, an observer carries all pictures through one stage before the
+ * next, so that a layer's potentials can be set from what all pictures do there, with the layers before already set.
+ * Each picture's edges are kept until their last reader has run. */
+#ifndef SNN_CALIBRATE_OBSERVE_H
+#define SNN_CALIBRATE_OBSERVE_H
+
+#include "calibrate/calibration.h"
+#include "sim/stage.h"
+
+typedef struct snn_observer snn_observer;
+
+/* What is recorded of each neuron at the end of a run of its stage. */
+typedef enum snn_observation { SNN_OBSERVE_SPIKES, SNN_OBSERVE_POTENTIAL } snn_observation;
+
+typedef struct snn_observer_options {
+  const snn_neuron_model *neuron;
+  float tau;
+  uint32_t timesteps;
+  uint32_t threads;
+} snn_observer_options;
+
+/* images: [n][C,H,W], borrowed until snn_observer_free. Errors: NO_MEMORY, TOO_LARGE. */
+snn_status snn_observer_create(const snn_network *net, const float *images, size_t n, const snn_observer_options *opt,
+                               snn_observer **out, snn_error *err);
+void snn_observer_free(snn_observer *o);
+
+const snn_plan *snn_observer_plan(const snn_observer *o);
+
+/* Bring all pictures to stage `s` of the plan: allocates what it leaves and, for stages that are no neurons, runs it.
+ * Stages are prepared in order, each once. Errors: NO_MEMORY. */
+snn_status snn_observer_prepare(snn_observer *o, uint32_t s, snn_error *err);
+
+/* Run the prepared neuron stage over all pictures from the given potentials; may be repeated, the last run is what
+ * later stages see. means: [neurons of the stage] in [h][w][c] order, receives the mean over pictures of what is
+ * observed: spikes in T steps, or the potential at T in units of theta. With `at_zero_or_above` only pictures whose
+ * potential ended there are averaged (0 where there was none). */
+void snn_observer_run(snn_observer *o, snn_potentials from, snn_observation what, bool at_zero_or_above, float *means);
+
+#endif

@@ -1,0 +1,76 @@
+/* Calibration: initial potentials from pictures, and the tables that hold them.
+ *
+ * A calibration is a set of tables for one network, each made for one neuron model, one init and one T: initial
+ * potentials per layer, channel or neuron, in units of the threshold. It is immutable, may be shared by any number of
+ * threads and sessions, and is freed by its owner after the last run that uses it. */
+#ifndef SNN_CALIBRATE_H
+#define SNN_CALIBRATE_H
+
+#include "snn/convert.h"
+#include "snn/session.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum snn_granularity { SNN_GRAIN_LAYER, SNN_GRAIN_CHANNEL, SNN_GRAIN_NEURON } snn_granularity;
+
+typedef struct snn_calibrate_options {
+  snn_init method;           /* weights, data, compensated or matched */
+  snn_neuron neuron;         /* matched: soft reset without leak only */
+  float tau;                 /* for neurons that leak */
+  const uint32_t *timesteps; /* [n_timesteps], each 1..SNN_MAX_TIMESTEPS */
+  size_t n_timesteps;
+  snn_granularity granularity;
+  bool plain_mean;  /* data: average all residual potentials, as IC-SNN's Algorithm 2 is printed; mostly worse */
+  uint32_t rounds;  /* matched: times a layer is corrected, 1..16; 0: 2 */
+  uint32_t threads; /* 0: the machine's */
+  snn_progress_fn progress; /* NULL: none */
+  void *progress_context;
+} snn_calibrate_options;
+
+/* Make a calibration from pictures: images [n][C,H,W] normalised, borrowed for the call.
+ *
+ *   weights      IC-SNN Algorithm 1; needs no pictures (n may be 0); per layer
+ *   data         IC-SNN Algorithm 2: the SNN runs from v(0) = 0; the table is the mean of the potentials left at T, of
+ * the neurons whose potential ended at 0 or above. (Most neurons are driven below 0 and run far off; IC-SNN's
+ * derivation assumes a residual in [0, theta], and the plain mean destroys the network.) compensated  IC-SNN Algorithm
+ * 3: data from v(0) = theta / 2T, then theta / 2T more matched      layer by layer, with the layers before already
+ * matched: v(0) = theta / 2 + T * mean(a_float - a_spiking), a_float the float activation clipped to theta, a_spiking
+ * the spike rate times theta of a run from theta / 2; repeated from there `rounds` times (cf. Li et al. 2021, SNN
+ * Calibration)
+ *
+ * Errors: ARGUMENT (`where` names the option), CANCELLED, NO_MEMORY, TOO_LARGE. */
+snn_status snn_calibrate(const snn_network *net, const float *images, size_t n, const snn_calibrate_options *opt,
+                         snn_calibration **out, snn_error *err);
+
+void snn_calibration_free(snn_calibration *c);
+
+/* Write and read a calibration file (core/model/README.md describes it). Loading binds it to `net`: one made for
+ * another network, by SHA-256 of the model file, is refused (ARGUMENT). */
+snn_status snn_calibration_save(const snn_calibration *c, const char *path, snn_error *err);
+snn_status snn_calibration_load(const char *path, const snn_network *net, snn_calibration **out, snn_error *err);
+
+/* The tables of a calibration. */
+typedef struct snn_calibration_table {
+  snn_neuron neuron;
+  snn_init init;
+  uint32_t timesteps; /* T it was made for */
+} snn_calibration_table;
+
+size_t snn_calibration_tables(const snn_calibration *c);
+snn_calibration_table snn_calibration_table_at(const snn_calibration *c, size_t i);
+
+/* The table a run of (neuron, init, T) uses: that of the same neuron and init whose T is nearest on a logarithmic
+ * scale, the smaller of two equally near. *table is its index. False when there is none. */
+bool snn_calibration_find(const snn_calibration *c, snn_neuron neuron, snn_init init, uint32_t timesteps,
+                          size_t *table);
+
+/* Initial potentials of a neuron layer in a table, in units of theta: *n = 1 (layer), its channels, or its neurons in
+ * [h][w][c] order. NULL for layers that are no neurons. Borrowed from the calibration. */
+const float *snn_calibration_potentials(const snn_calibration *c, size_t table, size_t layer, size_t *n);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
