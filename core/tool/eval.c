@@ -1,5 +1,6 @@
-/* `snn eval`: the instrument. One simulation per picture up to the largest T gives the answers at every T (the initial
- * potentials offered so far do not depend on T); the float network runs beside it on the same pictures. */
+/* `snn eval`: the instrument. Where nothing depends on T (init zero or half, no shift, a neuron that goes step by
+ * step), one simulation per picture up to the largest T gives the answers at every T; else each T is a simulation of
+ * its own. The float network runs beside it on the same pictures. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,7 +63,8 @@ typedef struct evaluation {
   const snn_dataset *data;
   snn_session *session;
   snn_run_options run;
-  size_t n; /* pictures */
+  bool one_run; /* one simulation serves every T */
+  size_t n;     /* pictures */
   bool labelled;
   size_t float_correct;
   row *rows; /* [run.n_checkpoints] */
@@ -73,13 +75,19 @@ typedef struct evaluation {
   snn_run_stats stats;
 } evaluation;
 
+/* Does one long run give the answers at every T? */
+static bool one_run_serves(const snn_run_options *run) {
+  return (run->init == SNN_INIT_ZERO || run->init == SNN_INIT_HALF) && !run->shift && run->neuron != SNN_NEURON_ASG;
+}
+
 static bool allocate(evaluation *e) {
   size_t input = snn_shape_size(snn_network_input(e->net)), classes = snn_network_classes(e->net);
-  size_t counts = GROUP * e->run.n_checkpoints * snn_network_layers(e->net);
+  size_t rows = e->run.n_checkpoints + 1; /* one more for simulate() */
+  size_t counts = GROUP * rows * snn_network_layers(e->net);
   e->rows = calloc(e->run.n_checkpoints, sizeof *e->rows);
   e->pixels = malloc(input);
   e->images = calloc(GROUP * input, sizeof(float));
-  e->scores = calloc(GROUP * e->run.n_checkpoints * classes, sizeof(float));
+  e->scores = calloc(GROUP * rows * classes, sizeof(float));
   e->reference = calloc(GROUP * classes, sizeof(float));
   e->stats = (snn_run_stats){calloc(counts, 8), calloc(counts, 8), calloc(counts, 8)};
   return e->rows && e->pixels && e->images && e->scores && e->reference && e->stats.spikes &&
@@ -121,6 +129,31 @@ static void count(evaluation *e, size_t i, int32_t label) {
   }
 }
 
+/* Simulate the n pictures of a group at every T: scores [n][T][classes], statistics [n][T][layers]. */
+static snn_status simulate(evaluation *e, size_t n, snn_error *err) {
+  if (e->one_run) return snn_session_run(e->session, e->images, n, &e->run, e->scores, &e->stats, err);
+  const size_t classes = snn_network_classes(e->net), layers = snn_network_layers(e->net), rows = e->run.n_checkpoints;
+  snn_status status = SNN_OK;
+  for (size_t k = 0; status == SNN_OK && k < rows; k++) {
+    snn_run_options run = e->run;
+    run.timesteps = e->run.checkpoints[k];
+    run.checkpoints = NULL;
+    const size_t at = GROUP * rows; /* the whole group's answers at this T, behind all others */
+    snn_run_stats stats = {e->stats.spikes + at * layers, e->stats.synaptic_operations + at * layers,
+                           e->stats.macs + at * layers};
+    float *scores = e->scores + at * classes;
+    status = snn_session_run(e->session, e->images, n, &run, scores, &stats, err);
+    for (size_t i = 0; status == SNN_OK && i < n; i++) {
+      const size_t to = i * rows + k;
+      memcpy(e->scores + to * classes, scores + i * classes, classes * sizeof *scores);
+      memcpy(e->stats.spikes + to * layers, stats.spikes + i * layers, layers * 8);
+      memcpy(e->stats.synaptic_operations + to * layers, stats.synaptic_operations + i * layers, layers * 8);
+      memcpy(e->stats.macs + to * layers, stats.macs + i * layers, layers * 8);
+    }
+  }
+  return status;
+}
+
 static snn_status evaluate(evaluation *e, snn_error *err) {
   tool_progress progress = {0};
   snn_status status = SNN_OK;
@@ -130,7 +163,7 @@ static snn_status evaluate(evaluation *e, snn_error *err) {
     status = tool_read_inputs(e->data, e->net, pictures, n, e->pixels, e->images, err);
     if (status != SNN_OK) break;
     uint64_t t0 = snn_clock_ns();
-    status = snn_session_run(e->session, e->images, n, &e->run, e->scores, &e->stats, err);
+    status = simulate(e, n, err);
     if (status != SNN_OK) break;
     uint64_t t1 = snn_clock_ns();
     status = snn_session_reference(e->session, e->images, n, e->reference, err);
@@ -250,10 +283,15 @@ int tool_eval(int argc, char **argv) {
 
   snn_network *net = NULL;
   snn_dataset *data = NULL;
+  snn_calibration *calibration = NULL;
   evaluation e = {0};
   snn_error err = {0};
   const char *subject = a.model;
   snn_status status = snn_network_load(a.model, &net, &err);
+  if (status == SNN_OK) {
+    subject = a.run.calibration ? a.run.calibration : a.model;
+    status = tool_load_calibration(net, &a.run, &calibration, &err);
+  }
   if (status == SNN_OK) {
     subject = a.data;
     status = tool_open_data(a.data, net, &data, &err);
@@ -279,6 +317,8 @@ int tool_eval(int argc, char **argv) {
     e.run.checkpoints = a.timesteps;
     e.run.n_checkpoints = a.n_timesteps;
     e.run.timesteps = a.timesteps[a.n_timesteps - 1];
+    e.run.calibration = calibration;
+    e.one_run = one_run_serves(&e.run);
     snn_session_options session = {.threads = a.run.threads};
     status = snn_session_create(net, &session, &e.session, &err);
   }
@@ -299,6 +339,7 @@ int tool_eval(int argc, char **argv) {
     print_table(&e);
 cleanup:
   release(&e);
+  snn_calibration_free(calibration);
   snn_dataset_free(data);
   snn_network_free(net);
   return code;
