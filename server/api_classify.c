@@ -21,7 +21,9 @@ static bool choose_body(request *r) {
   inference *inf = r->inference;
   if (r->content_encoding && strcasecmp(r->content_encoding, "identity") != 0)
     return problem_set(&r->problem, PROBLEM_MEDIA_TYPE, "Content-Encoding: only identity is understood");
-  if (!r->content_type)
+  /* What `curl --data-binary` and plain uploaders send says nothing: the bytes themselves tell whether it is a PNG. */
+  if (!r->content_type || media_type_is(r->content_type, "application/x-www-form-urlencoded") ||
+      media_type_is(r->content_type, "application/octet-stream"))
     inf->kind = BODY_UNTYPED;
   else if (media_type_is(r->content_type, "image/png"))
     inf->kind = BODY_PNG;
@@ -60,7 +62,8 @@ bool api_classify_start(server *s, request *r) {
   inference *inf = r->inference;
   if (inf->kind == BODY_UNTYPED) {
     if (inf->n_body < sizeof signature || memcmp(inf->body, signature, sizeof signature) != 0)
-      return problem_set(&r->problem, PROBLEM_MEDIA_TYPE, "Content-Type is missing, and the body is not a PNG");
+      return problem_set(&r->problem, PROBLEM_MEDIA_TYPE,
+                         "Content-Type: it does not say what the body is, and the body is not a PNG");
     inf->kind = BODY_PNG;
   }
   if (!ledger_enter(&s->ledger))

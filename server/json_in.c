@@ -51,6 +51,7 @@ static const char *kind_of(const json_t *value) {
 static option_value native_value(const json_t *value) {
   if (json_is_string(value)) return (option_value){.kind = OPTION_STRING, .text = json_string_value(value)};
   if (json_is_integer(value)) return (option_value){.kind = OPTION_INTEGER, .integer = json_integer_value(value)};
+  if (json_is_real(value)) return (option_value){.kind = OPTION_REAL, .real = json_real_value(value)};
   if (json_is_boolean(value)) return (option_value){.kind = OPTION_BOOLEAN, .integer = json_is_true(value)};
   return (option_value){.kind = OPTION_OTHER, .text = kind_of(value)};
 }

@@ -117,6 +117,7 @@ static json_t *spikes_object(const inference *inf, const counts *c) {
   json_t *o = json_pack("{s:I, s:o, s:I}", "total", (json_int_t)total, "per_neuron_step",
                         number(total / ((double)snn_network_neurons(net) * steps)), "synaptic_operations",
                         (json_int_t)sum_of(c->synaptic_operations, layers));
+  if (snn_neuron_is_ternary(inf->options.run.neuron)) json_object_set_new(o, "ternary", json_true());
   if (inf->options.trace_layers) json_object_set_new(o, "layers", layer_list(net, c->spikes, steps));
   return o;
 }
@@ -150,13 +151,15 @@ char *json_out_answer(const inference *inf, const latency *ms) {
   const snn_run_options *run = &inf->options.run;
   json_t *results = json_array();
   for (size_t i = 0; i < inf->n_images; i++) json_array_append_new(results, result_object(inf, i));
-  return print(json_pack("{s:s, s:s, s:n, s:I, s:s, s:s, s:I, s:s, s:s, s:s, s:o, s:{s:f, s:f, s:f, s:f}}", "model",
-                         inf->model->name, "model_version", snn_network_sha256(inf->model->network), "calibration",
-                         "timesteps", (json_int_t)run->timesteps, "neuron", snn_neuron_name(run->neuron), "init",
-                         snn_init_name(run->init), "shift", (json_int_t)inf->options.shift, "encoding",
-                         snn_encoding_name(run->encoding), "readout", snn_readout_name(run->readout), "precision",
-                         snn_precision_name(run->precision), "results", results, "latency_ms", "queue", ms->queue,
-                         "decode", ms->decode, "simulate", ms->simulate, "total", ms->total));
+  json_t *answer =
+      json_pack("{s:s, s:s, s:n, s:I, s:s, s:s, s:I, s:s, s:s, s:s, s:o, s:{s:f, s:f, s:f, s:f}}", "model",
+                inf->model->name, "model_version", snn_network_sha256(inf->model->network), "calibration", "timesteps",
+                (json_int_t)run->timesteps, "neuron", snn_neuron_name(run->neuron), "init", snn_init_name(run->init),
+                "shift", (json_int_t)run->shift, "encoding", snn_encoding_name(run->encoding), "readout",
+                snn_readout_name(run->readout), "precision", snn_precision_name(run->precision), "results", results,
+                "latency_ms", "queue", ms->queue, "decode", ms->decode, "simulate", ms->simulate, "total", ms->total);
+  if (snn_neuron_leaks(run->neuron)) json_object_set_new(answer, "tau", number(round((double)run->tau * 1e7) / 1e7));
+  return print(answer);
 }
 
 char *json_out_problem(const problem *p, const char *request_id) {

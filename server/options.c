@@ -3,11 +3,12 @@
 #include "options.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "config.h"
 
-typedef enum option_type { TYPE_UNSIGNED, TYPE_CHOICE, TYPE_BOOLEAN } option_type;
+typedef enum option_type { TYPE_UNSIGNED, TYPE_CHOICE, TYPE_BOOLEAN, TYPE_SHARE } option_type;
 
 typedef struct option {
   const char *name, *alias;
@@ -15,6 +16,7 @@ typedef struct option {
   uint32_t min, max;         /* TYPE_UNSIGNED */
   option_name_fn value_name; /* TYPE_CHOICE: name of value i, NULL past the last */
   void (*set)(options *o, uint32_t v);
+  void (*set_share)(options *o, float v); /* TYPE_SHARE: above 0 and at most 1 */
 } option;
 
 enum { TOP_K_DEFAULT = 5, TOP_K_MAX = 100, TIMEOUT_MAX_MS = 3600 * 1000 };
@@ -61,7 +63,10 @@ static void set_precision(options *o, uint32_t v) {
   o->run.precision = (snn_precision)v;
 }
 static void set_shift(options *o, uint32_t v) {
-  o->shift = v;
+  o->run.shift = v;
+}
+static void set_tau(options *o, float v) {
+  o->run.tau = v;
 }
 static void set_top_k(options *o, uint32_t v) {
   o->top_k = v;
@@ -81,18 +86,19 @@ static void set_preview(options *o, uint32_t v) {
 
 /* The server's own limit narrows the range of timesteps further. */
 static const option table[] = {
-    {"timesteps", "T", TYPE_UNSIGNED, 1, SNN_MAX_TIMESTEPS, NULL, set_timesteps},
-    {"neuron", NULL, TYPE_CHOICE, 0, 0, neuron_name, set_neuron},
-    {"init", NULL, TYPE_CHOICE, 0, 0, init_name, set_init},
-    {"encoding", NULL, TYPE_CHOICE, 0, 0, encoding_name, set_encoding},
-    {"readout", NULL, TYPE_CHOICE, 0, 0, readout_name, set_readout},
-    {"precision", NULL, TYPE_CHOICE, 0, 0, precision_name, set_precision},
-    {"shift", NULL, TYPE_UNSIGNED, 0, 0, NULL, set_shift},
-    {"top_k", NULL, TYPE_UNSIGNED, 1, TOP_K_MAX, NULL, set_top_k},
-    {"trace", NULL, TYPE_CHOICE, 0, 0, trace_name, set_trace},
-    {"reference", NULL, TYPE_BOOLEAN, 0, 0, NULL, set_reference},
-    {"preview", NULL, TYPE_BOOLEAN, 0, 0, NULL, set_preview},
-    {"timeout_ms", NULL, TYPE_UNSIGNED, 1, TIMEOUT_MAX_MS, NULL, set_timeout},
+    {"timesteps", "T", TYPE_UNSIGNED, 1, SNN_MAX_TIMESTEPS, NULL, set_timesteps, NULL},
+    {"neuron", NULL, TYPE_CHOICE, 0, 0, neuron_name, set_neuron, NULL},
+    {"tau", NULL, TYPE_SHARE, 0, 0, NULL, NULL, set_tau},
+    {"init", NULL, TYPE_CHOICE, 0, 0, init_name, set_init, NULL},
+    {"encoding", NULL, TYPE_CHOICE, 0, 0, encoding_name, set_encoding, NULL},
+    {"readout", NULL, TYPE_CHOICE, 0, 0, readout_name, set_readout, NULL},
+    {"precision", NULL, TYPE_CHOICE, 0, 0, precision_name, set_precision, NULL},
+    {"shift", NULL, TYPE_UNSIGNED, 0, 1, NULL, set_shift, NULL},
+    {"top_k", NULL, TYPE_UNSIGNED, 1, TOP_K_MAX, NULL, set_top_k, NULL},
+    {"trace", NULL, TYPE_CHOICE, 0, 0, trace_name, set_trace, NULL},
+    {"reference", NULL, TYPE_BOOLEAN, 0, 0, NULL, set_reference, NULL},
+    {"preview", NULL, TYPE_BOOLEAN, 0, 0, NULL, set_preview, NULL},
+    {"timeout_ms", NULL, TYPE_UNSIGNED, 1, TIMEOUT_MAX_MS, NULL, set_timeout, NULL},
 };
 
 enum { N_OPTIONS = sizeof table / sizeof *table };
@@ -121,6 +127,7 @@ static void describe(const option_value *value, char *text, size_t n_text) {
     case OPTION_TEXT:
     case OPTION_STRING: snprintf(text, n_text, *value->text ? "'%.48s'" : "an empty text", value->text); break;
     case OPTION_INTEGER: snprintf(text, n_text, "%lld", value->integer); break;
+    case OPTION_REAL: snprintf(text, n_text, "a number with a fraction, %.9g", value->real); break;
     case OPTION_BOOLEAN: snprintf(text, n_text, value->integer ? "true" : "false"); break;
     case OPTION_OTHER: snprintf(text, n_text, "%s", value->text); break;
   }
@@ -161,6 +168,23 @@ static bool take_boolean(const option_value *value, uint32_t *out) {
   return yes || no;
 }
 
+static bool take_share(const option_value *value, float *out) {
+  double v = 0;
+  char *end = NULL;
+  if (value->kind == OPTION_TEXT) {
+    v = strtod(value->text, &end);
+    if (end == value->text || *end || strspn(value->text, "0123456789.eE+-") != strlen(value->text)) return false;
+  } else if (value->kind == OPTION_REAL) {
+    v = value->real;
+  } else if (value->kind == OPTION_INTEGER) {
+    v = (double)value->integer;
+  } else {
+    return false;
+  }
+  *out = (float)v;
+  return *out > 0 && *out <= 1;
+}
+
 static bool refuse(const option *opt, uint32_t max, const option_value *value, problem *p) {
   char got[80], names[256] = "";
   describe(value, got, sizeof got);
@@ -176,6 +200,9 @@ static bool refuse(const option *opt, uint32_t max, const option_value *value, p
       return problem_set(p, PROBLEM_INVALID_OPTION, "%s: expected one of: %s; got %s", opt->name, names, got);
     case TYPE_BOOLEAN:
       return problem_set(p, PROBLEM_INVALID_OPTION, "%s: expected true or false, got %s", opt->name, got);
+    case TYPE_SHARE:
+      return problem_set(p, PROBLEM_INVALID_OPTION, "%s: expected a number above 0 and at most 1, got %s", opt->name,
+                         got);
   }
   return false;
 }
@@ -198,6 +225,13 @@ bool options_set(options *o, const option_limits *limits, const char *name, cons
   if (o->given >> i & 1)
     return problem_set(p, PROBLEM_INVALID_OPTION, "%s: given twice (query, options part and aliases together count)",
                        opt->name);
+  if (opt->type == TYPE_SHARE) {
+    float share = 0;
+    if (!take_share(value, &share)) return refuse(opt, 0, value, p);
+    opt->set_share(o, share);
+    o->given |= 1u << i;
+    return true;
+  }
   uint32_t v = 0, max = opt->set == set_timesteps ? limits->max_timesteps : opt->max;
   bool ok = opt->type == TYPE_UNSIGNED ? take_unsigned(opt->min, max, value, &v)
             : opt->type == TYPE_CHOICE ? take_choice(opt->value_name, value, &v)
@@ -211,5 +245,16 @@ bool options_set(options *o, const option_limits *limits, const char *name, cons
 bool options_run_equal(const options *a, const options *b) {
   const snn_run_options *x = &a->run, *y = &b->run;
   return x->timesteps == y->timesteps && x->neuron == y->neuron && x->init == y->init && x->encoding == y->encoding &&
-         x->readout == y->readout && x->precision == y->precision && a->shift == b->shift;
+         x->readout == y->readout && x->precision == y->precision && x->shift == y->shift && x->tau == y->tau;
+}
+
+bool options_complete(const options *o, problem *p) {
+  if (!snn_init_needs_table(o->run.init)) return true;
+  char names[256] = "";
+  for (unsigned i = 0; init_name(i); i++)
+    if (!snn_init_needs_table((snn_init)i)) append_name(names, sizeof names, init_name(i));
+  return problem_set(
+      p, PROBLEM_INVALID_OPTION,
+      "init: '%s' needs a calibration for neuron '%s', and this model has none in force; without one there are: %s",
+      snn_init_name(o->run.init), snn_neuron_name(o->run.neuron), names);
 }

@@ -19,7 +19,6 @@ typedef struct option_limits {
 
 typedef struct options {
   snn_run_options run; /* cancel, deadline and checkpoints unset */
-  uint32_t shift;
   uint32_t top_k;
   uint32_t timeout_ms; /* 0: none */
   bool trace_layers, reference, preview;
@@ -32,17 +31,22 @@ typedef struct option_value {
     OPTION_TEXT,    /* untyped text: parsed as the option's own type */
     OPTION_STRING,  /* a JSON string */
     OPTION_INTEGER, /* a JSON integer */
+    OPTION_REAL,    /* a JSON number with a fraction or an exponent */
     OPTION_BOOLEAN,
     OPTION_OTHER /* anything else; `text` says what in a word: "an array" */
   } kind;
   const char *text;
   long long integer; /* booleans: 0 or 1 */
+  double real;       /* OPTION_REAL */
 } option_value;
 
 void options_init(options *o, const snn_network *net, const option_limits *limits);
 
 /* Set one option. False with `problem` set: unknown, given twice, wrong type or out of range. */
 bool options_set(options *o, const option_limits *limits, const char *name, const option_value *value, problem *p);
+
+/* Do the options fit together? Called once all are set. False with `problem` set. */
+bool options_complete(const options *o, problem *p);
 
 /* May these two run in one batch? True when every option that the simulation sees is equal. */
 bool options_run_equal(const options *a, const options *b);

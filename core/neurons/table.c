@@ -27,3 +27,13 @@ bool snn_neuron_parse(const char *name, snn_neuron *out) {
     }
   return false;
 }
+
+bool snn_neuron_leaks(snn_neuron v) {
+  const snn_neuron_model *m = snn_neuron_model_get(v);
+  return m && m->leaks;
+}
+
+bool snn_neuron_is_ternary(snn_neuron v) {
+  const snn_neuron_model *m = snn_neuron_model_get(v);
+  return m && m->is_signed;
+}

@@ -75,6 +75,8 @@ const char *snn_encoding_name(snn_encoding v);
 const char *snn_readout_name(snn_readout v);
 const char *snn_precision_name(snn_precision v);
 bool snn_neuron_parse(const char *name, snn_neuron *out);
+bool snn_neuron_leaks(snn_neuron v);      /* uses `tau` */
+bool snn_neuron_is_ternary(snn_neuron v); /* may send -1: not what binary neuromorphic hardware does */
 bool snn_init_parse(const char *name, snn_init *out);
 bool snn_encoding_parse(const char *name, snn_encoding *out);
 bool snn_readout_parse(const char *name, snn_readout *out);

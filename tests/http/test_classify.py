@@ -169,16 +169,19 @@ def test_top_k(daemon):
     ({"timesteps": "99999999999999999999"}, "timesteps: expected an integer"),
     ({"T": "8", "timesteps": "8"}, "timesteps: given twice"),
     ({"neuron": "adex"}, "neuron: expected one of: if"),
-    ({"init": "compensated"}, "init: expected one of: zero, half"),
+    ({"init": "quarter"}, "init: expected one of: zero, half, weights, data, compensated, matched; got 'quarter'"),
+    ({"init": "compensated"}, "init: 'compensated' needs a calibration for neuron 'if'"),
     ({"encoding": "rate"}, "encoding: expected one of: direct"),
     ({"readout": "count"}, "readout: expected one of: potential"),
     ({"precision": "int8"}, "precision: expected one of: float32"),
-    ({"shift": "1"}, "shift: expected 0, the only value there is so far, got '1'"),
+    ({"shift": "2"}, "shift: expected an integer from 0 to 1, got '2'"),
     ({"trace": "steps"}, "trace: expected one of: none, layers; got 'steps'"),
     ({"reference": "maybe"}, "reference: expected true or false, got 'maybe'"),
     ({"top_k": "0"}, "top_k: expected an integer from 1 to 100, got '0'"),
     ({"timeout_ms": "0"}, "timeout_ms: expected an integer from 1"),
-    ({"tau": "0.5"}, "tau: unknown option; there are: timesteps, neuron"),
+    ({"tau": "0"}, "tau: expected a number above 0 and at most 1, got '0'"),
+    ({"tau": "inf"}, "tau: expected a number above 0 and at most 1, got 'inf'"),
+    ({"stop": "0.5"}, "stop: unknown option; there are: timesteps, neuron"),
     ({"": "1"}, "(empty name): unknown option"),
 ])
 def test_bad_option_in_query(daemon, options, said):
@@ -193,7 +196,7 @@ def test_bad_option_in_query(daemon, options, said):
     ('"T": 8, "timesteps": 9', "timesteps: given twice"),
     ('"T": 8, "T": 8', "body: not JSON: line 1"),
     ('"neuron": 3', "neuron: expected one of: if"),
-    ('"neuron": ["if"]', "neuron: expected one of: if; got an array"),
+    ('"neuron": ["if"]', "neuron: expected one of: if, if-hard, lif, lif-soft, srif, srif-mpr, asg, if-signed; got an array"),
     ('"reference": "true"', "reference: expected true or false, got 'true'"),
     ('"reference": 1', "reference: expected true or false, got 1"),
     ('"stop": {"margin": 1}', "stop: unknown option"),
@@ -279,12 +282,34 @@ def test_bad_multipart(daemon):
 
 def test_media_types(daemon):
     url = daemon.url + "/v1/models/tiny/classify"
-    for kind in ("text/plain", "application/x-www-form-urlencoded", "image/pngx", "image/jpeg"):
+    for kind in ("text/plain", "image/pngx", "image/jpeg"):
         check_problem(requests.post(url, data=make.picture(1), headers={"Content-Type": kind}), 415, "Content-Type: ")
     for kind in ("IMAGE/PNG", "image/png; charset=binary", "image/png ;x"):
         assert requests.post(url, data=make.picture(1), headers={"Content-Type": kind}).status_code == 200
+    for kind in ("application/x-www-form-urlencoded", "application/octet-stream"):  # what curl --data-binary says
+        assert requests.post(url, data=make.picture(1), headers={"Content-Type": kind}).status_code == 200
+        check_problem(requests.post(url, data=b"a=b", headers={"Content-Type": kind}), 415, "Content-Type: ")
     packed = {"Content-Type": "image/png", "Content-Encoding": "gzip"}
     check_problem(requests.post(url, data=make.picture(1), headers=packed), 415, "Content-Encoding: ")
+
+
+@pytest.mark.parametrize("neuron", ["if", "if-hard", "lif", "lif-soft", "srif", "srif-mpr", "asg", "if-signed"])
+def test_every_neuron(daemon, neuron):
+    a = daemon.classify(make.picture(1), neuron=neuron, T=8, trace="layers").json()
+    assert a["neuron"] == neuron and a["results"][0]["spikes"]["total"] > 0
+    assert ("tau" in a) == neuron.startswith("lif")
+    assert a["results"][0]["spikes"].get("ternary", False) == (neuron == "if-signed")
+
+
+def test_tau_of_one_does_not_leak(daemon):
+    def results(**options):
+        return daemon.classify(make.picture(1), T=8, **options).json()["results"]
+    assert results(neuron="lif", tau=1) == results(neuron="if-hard")
+    assert results(neuron="lif-soft", tau="1.0") == results(neuron="if")
+    assert results(neuron="srif", init="zero") == results(neuron="if", init="half")
+    assert results(init="zero", shift=1) != results(init="zero")
+    body = '{"images": ["%s"], "T": 8, "neuron": "lif", "tau": 0.5}' % b64(make.picture(1))
+    assert daemon.classify_json(body).json()["results"] == results(neuron="lif", tau="0.5")
 
 
 def test_unknown_model(daemon):

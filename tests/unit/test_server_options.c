@@ -83,10 +83,13 @@ static void refusals_leave_options_alone(void **state) {
       {"neuron", {.kind = OPTION_OTHER, .text = "null"}, "neuron: expected one of: "},
       {"reference", {.kind = OPTION_STRING, .text = "true"}, "reference: expected true or false, got 'true'"},
       {"reference", {.kind = OPTION_TEXT, .text = ""}, "reference: expected true or false, got an empty text"},
-      {"shift", {.kind = OPTION_INTEGER, .integer = 1}, "shift: expected 0, the only value there is so far, got 1"},
+      {"shift", {.kind = OPTION_INTEGER, .integer = 2}, "shift: expected an integer from 0 to 1, got 2"},
+      {"tau", {.kind = OPTION_INTEGER, .integer = 0}, "tau: expected a number above 0 and at most 1, got 0"},
+      {"tau", {.kind = OPTION_REAL, .real = 1.5}, "tau: expected a number above 0 and at most 1, got a number"},
+      {"tau", {.kind = OPTION_TEXT, .text = "nan"}, "tau: expected a number above 0 and at most 1, got 'nan'"},
       {"Timesteps",
        {.kind = OPTION_TEXT, .text = "8"},
-       "Timesteps: unknown option; there are: timesteps, neuron, init"},
+       "Timesteps: unknown option; there are: timesteps, neuron, tau, init"},
       {"", {.kind = OPTION_TEXT, .text = "8"}, "(empty name): unknown option"},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -107,6 +110,11 @@ static void batching_looks_at_what_the_run_sees(void **state) {
   b.timeout_ms = 5;
   b.given = 7;
   assert_true(options_run_equal(&a, &b));
+  options leaky = a, shifted = a;
+  leaky.run.tau = 0.5f;
+  shifted.run.shift = 1;
+  assert_false(options_run_equal(&a, &leaky));
+  assert_false(options_run_equal(&a, &shifted));
   b.run.timesteps = 9;
   assert_false(options_run_equal(&a, &b));
   b = a;
