@@ -185,16 +185,20 @@ int tool_bench(int argc, char **argv) {
   if (code != EXIT_OK) return code;
 
   snn_network *net = NULL;
+  snn_calibration *calibration = NULL;
   bench b = {.batch = a.batch, .seconds = a.seconds};
   measurement rows[TOOL_MAX_LIST];
   snn_error err = {0};
   const char *subject = a.model;
   snn_status status = snn_network_load(a.model, &net, &err);
+  if (status == SNN_OK && (status = tool_load_calibration(net, &a.run, &calibration, &err)) != SNN_OK)
+    subject = a.run.calibration;
   snn_session_options session = {.threads = a.run.threads};
   if (status == SNN_OK) status = snn_session_create(net, &session, &b.session, &err);
   if (status == SNN_OK) {
     b.net = net;
     b.run = tool_run_options(net, &a.run);
+    b.run.calibration = calibration;
     if (!a.n_timesteps) a.timesteps[a.n_timesteps++] = b.run.timesteps;
     if (a.data) subject = a.data;
     status = prepare(&b, &a, &err);
@@ -211,6 +215,7 @@ int tool_bench(int argc, char **argv) {
   free(b.spikes);
   free(b.times);
   snn_session_free(b.session);
+  snn_calibration_free(calibration);
   snn_network_free(net);
   return code;
 }

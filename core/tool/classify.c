@@ -130,8 +130,9 @@ static json_t *layers_json(const snn_network *net, const uint64_t *spikes, uint3
 }
 
 /* One entry of `results`. Arrays are those of this picture. */
-static json_t *result_json(const snn_network *net, const arguments *a, uint32_t timesteps, const float *scores,
+static json_t *result_json(const snn_network *net, const arguments *a, const snn_run_options *run, const float *scores,
                            const float *reference, snn_run_stats stats) {
+  const uint32_t timesteps = run->timesteps;
   size_t classes = snn_network_classes(net), k = a->top_k < classes ? a->top_k : classes;
   uint64_t spikes = 0, accumulates = 0, macs = 0;
   for (size_t l = 0; l < snn_network_layers(net); l++) {
@@ -148,6 +149,7 @@ static json_t *result_json(const snn_network *net, const arguments *a, uint32_t 
   json_t *counts =
       json_pack("{s:I, s:o, s:I}", "total", (json_int_t)spikes, "per_neuron_step",
                 number((double)spikes / (double)neurons / timesteps), "synaptic_operations", (json_int_t)accumulates);
+  if (snn_neuron_is_ternary(run->neuron)) json_object_set_new(counts, "ternary", json_true());
   if (a->trace) json_object_set_new(counts, "layers", layers_json(net, stats.spikes, timesteps));
   json_t *j = json_pack(
       "{s:o, s:o, s:o, s:o, s:i, s:{s:f, s:f, s:s}}", "class", class_json(net, scores, ranked[0].index), "top", top,
@@ -199,16 +201,18 @@ static int print_answer(const snn_network *net, const arguments *a, const snn_ru
   for (size_t i = 0; i < a->n_images; i++) {
     snn_run_stats stats = {b->stats.spikes + i * layers, b->stats.synaptic_operations + i * layers,
                            b->stats.macs + i * layers};
-    json_array_append_new(
-        results, result_json(net, a, run->timesteps, b->scores + i * classes, b->reference + i * classes, stats));
+    json_array_append_new(results,
+                          result_json(net, a, run, b->scores + i * classes, b->reference + i * classes, stats));
   }
-  return tool_print_json(
+  json_t *answer =
       json_pack("{s:s, s:s, s:n, s:i, s:s, s:s, s:i, s:s, s:s, s:s, s:o, s:{s:f, s:f, s:f}}", "model",
                 snn_network_name(net), "model_version", snn_network_sha256(net), "calibration", "timesteps",
                 (int)run->timesteps, "neuron", snn_neuron_name(run->neuron), "init", snn_init_name(run->init), "shift",
-                0, "encoding", snn_encoding_name(run->encoding), "readout", snn_readout_name(run->readout), "precision",
-                snn_precision_name(run->precision), "results", results, "latency_ms", "decode", decode_ms, "simulate",
-                simulate_ms, "total", decode_ms + simulate_ms));
+                (int)run->shift, "encoding", snn_encoding_name(run->encoding), "readout",
+                snn_readout_name(run->readout), "precision", snn_precision_name(run->precision), "results", results,
+                "latency_ms", "decode", decode_ms, "simulate", simulate_ms, "total", decode_ms + simulate_ms);
+  if (snn_neuron_leaks(run->neuron)) json_object_set_new(answer, "tau", number(round((double)run->tau * 1e7) / 1e7));
+  return tool_print_json(answer);
 }
 
 int tool_classify(int argc, char **argv) {
@@ -222,6 +226,7 @@ int tool_classify(int argc, char **argv) {
   arguments a = {.top_k = 5, .images = calloc(MAX_IMAGES, sizeof *a.images)};
   snn_network *net = NULL;
   snn_session *session = NULL;
+  snn_calibration *calibration = NULL;
   batch b = {0};
   snn_error err = {0};
   snn_status status;
@@ -231,6 +236,8 @@ int tool_classify(int argc, char **argv) {
 
   subject = a.model;
   status = snn_network_load(a.model, &net, &err);
+  if (status == SNN_OK && (status = tool_load_calibration(net, &a.run, &calibration, &err)) != SNN_OK)
+    subject = a.run.calibration;
   snn_session_options session_options = {.threads = a.run.threads};
   if (status == SNN_OK) status = snn_session_create(net, &session_options, &session, &err);
   if (status == SNN_OK && !allocate(&b, net, a.n_images)) {
@@ -247,6 +254,7 @@ int tool_classify(int argc, char **argv) {
   if (status == SNN_OK) {
     snn_run_options run = tool_run_options(net, &a.run);
     if (a.timesteps) run.timesteps = a.timesteps;
+    run.calibration = calibration;
     subject = a.model;
     status = snn_session_run(session, b.images, a.n_images, &run, b.scores, &b.stats, &err);
     uint64_t t2 = snn_clock_ns();
@@ -258,6 +266,7 @@ int tool_classify(int argc, char **argv) {
 cleanup:
   release(&b);
   snn_session_free(session);
+  snn_calibration_free(calibration);
   snn_network_free(net);
   free(a.images);
   return code;
