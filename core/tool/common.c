@@ -88,7 +88,7 @@ error_t tool_run_option(int key, char *arg, struct argp_state *state, tool_run_r
       if (end == arg || *end || !(request->tau > 0 && request->tau <= 1))
         argp_error(state, "tau: '%s' is not a number above 0 and up to 1", arg);
       return 0;
-    case TOOL_KEY_SHIFT: request->shift = true; return 0;
+    case TOOL_KEY_SHIFT: request->shift = tool_number(state, "shift", arg, 0, 1) == 1; return 0;
     case TOOL_KEY_CALIBRATION: request->calibration = arg; return 0;
     case TOOL_KEY_THREADS: request->threads = tool_number(state, "threads", arg, 1, 1024); return 0;
     default: return ARGP_ERR_UNKNOWN;

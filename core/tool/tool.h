@@ -79,7 +79,7 @@ snn_status tool_load_calibration(const snn_network *net, const tool_run_request 
        "initial potential: zero, half, weights, or with --calibration data, compensated, matched",                     \
        0},                                                                                                             \
       {"calibration", TOOL_KEY_CALIBRATION, "FILE", 0, "tables of initial potentials, from `snn calibrate`", 0},       \
-      {"shift", TOOL_KEY_SHIFT, NULL, 0, "add theta/2T to every hidden layer's current (Deng & Gu)", 0},               \
+      {"shift", TOOL_KEY_SHIFT, "0|1", 0, "1: theta/2T more current a step in every hidden layer (Deng & Gu)", 0},     \
       {"tau", TOOL_KEY_TAU, "TAU", 0, "for neurons that leak: what remains of a potential after a step", 0}, {         \
     "threads", TOOL_KEY_THREADS, "N", 0, "OpenMP threads (default: what the machine allows)", 0                        \
   }
