@@ -3,65 +3,8 @@
 #include <pthread.h>
 #include <time.h>
 
-#include "build.h"
 #include "patience.h"
-#include "snn/snn.h"
-
-/* ---- running ---- */
-
-/* Everything a run gives back. */
-typedef struct answers {
-  size_t n_scores, n_counts;
-  float *scores;
-  uint64_t *counts; /* spikes, synaptic operations, macs, n_counts each */
-} answers;
-
-static answers make_answers(const snn_network *net, size_t batch, size_t checkpoints) {
-  answers a = {.n_scores = batch * checkpoints * snn_network_classes(net),
-               .n_counts = batch * checkpoints * snn_network_layers(net)};
-  a.scores = malloc(a.n_scores * sizeof *a.scores);
-  a.counts = malloc(3 * a.n_counts * sizeof *a.counts);
-  assert_true(a.scores && a.counts);
-  memset(a.scores, 0xff, a.n_scores * sizeof *a.scores);
-  memset(a.counts, 0xff, 3 * a.n_counts * sizeof *a.counts);
-  return a;
-}
-
-static void free_answers(answers *a) {
-  free(a->scores);
-  free(a->counts);
-}
-
-static snn_session *session(const snn_network *net, uint32_t threads, uint32_t chunk) {
-  snn_session *s = NULL;
-  snn_error err = {0};
-  snn_session_options opt = {.threads = threads, .chunk = chunk};
-  if (snn_session_create(net, &opt, &s, &err) != SNN_OK) fail_msg("%s: %s", err.where, err.text);
-  assert_int_equal(snn_session_threads(s), threads);
-  return s;
-}
-
-static snn_status run_into(snn_session *s, const float *images, size_t batch, const snn_run_options *run,
-                           const answers *a, snn_error *err) {
-  snn_run_stats stats = {a->counts, a->counts + a->n_counts, a->counts + 2 * a->n_counts};
-  return snn_session_run(s, images, batch, run, a->scores, &stats, err);
-}
-
-static answers run(const snn_network *net, snn_session *s, const float *images, size_t batch,
-                   const snn_run_options *options) {
-  answers a = make_answers(net, batch, options->checkpoints ? options->n_checkpoints : 1);
-  snn_error err = {0};
-  if (run_into(s, images, batch, options, &a, &err) != SNN_OK) fail_msg("%s: %s", err.where, err.text);
-  return a;
-}
-
-/* The same bytes, scores and counters. */
-static void assert_same(const answers *a, const answers *b) {
-  assert_int_equal(a->n_scores, b->n_scores);
-  assert_int_equal(a->n_counts, b->n_counts);
-  assert_memory_equal(a->scores, b->scores, a->n_scores * sizeof *a->scores);
-  assert_memory_equal(a->counts, b->counts, 3 * a->n_counts * sizeof *a->counts);
-}
+#include "run.h"
 
 /* ---- one neuron ---- */
 
@@ -119,30 +62,6 @@ static void test_rate_approaches_activation(void **state) {
 }
 
 /* ---- independence ---- */
-
-/* A random network over all kinds of layers, with uneven numbers. */
-static builder random_network(uint64_t number) {
-  static const uint32_t widths[] = {1, 3, 8, 63, 64, 65, 70};
-  builder b = begin(number, 1 + (uint32_t)(number % 3), 6 + (uint32_t)(number % 4), 7);
-  uint32_t at = 0;
-  for (int layer = 0; layer < 4; layer++) {
-    uint32_t channels = widths[draw(&b, 7)], kernel = 1 + draw(&b, 3), source = at;
-    at = add_conv(&b, at, channels, square(kernel, 1 + (layer == 1), kernel / 2), 1);
-    if (draw(&b, 3) == 0) at = add_pool(&b, SNN_LAYER_MAXPOOL, at, square(2, 1, 0));
-    if (draw(&b, 3) == 0) at = add_sum(&b, at, add_conv(&b, at, channels, square(1, 1, 0), channels));
-    at = add_neurons(&b, at, draw(&b, 2) ? 1 : channels, 0.2f, 1.5f);
-    if (draw(&b, 4) == 0) at = add_pool(&b, SNN_LAYER_MAXPOOL, at, square(3, 1, 1));
-    if (draw(&b, 4) == 0) at = add_pool(&b, SNN_LAYER_AVGPOOL, at, square(2, 1, draw(&b, 2)));
-    if (draw(&b, 3) == 0 && channels == b.net->nodes[source].shape.c) at = add_neurons(&b, at, 1, 0.3f, 0.6f);
-  }
-  add_dense(&b, at, 3 + 67 * draw(&b, 2));
-  finish(&b);
-  return b;
-}
-
-static float *random_images(builder *b, size_t n) {
-  return random_floats(b, n * snn_shape_size(b->net->nodes[0].shape), -1, 2);
-}
 
 static void test_threads_and_chunks_do_not_matter(void **state) {
   (void)state;
