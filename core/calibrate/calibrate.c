@@ -2,7 +2,6 @@
  * the methods share, the running of pictures, is in observe.c. */
 #include "snn/calibrate.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +10,7 @@
 #include "calibrate/observe.h"
 #include "sim/initial.h"
 
-enum { DEFAULT_ROUNDS = 2, MAX_ROUNDS = 16, MAX_TABLES = 256 };
+enum { DEFAULT_ROUNDS = 2, MAX_ROUNDS = 16, MAX_TABLES = 256, MAX_THREADS = 1024 };
 
 /* One table in the making. */
 typedef struct maker {
@@ -23,7 +22,8 @@ typedef struct maker {
   snn_calibration_entry *entry;
   snn_observer *observer;
   float **float_means; /* matched only */
-  float *means;        /* [largest layer] */
+  snn_observed *seen;  /* [neurons of the largest layer] */
+  snn_weights_scratch scratch;
   snn_error *err;
 } maker;
 
@@ -33,31 +33,27 @@ static size_t grains(const maker *m, snn_shape shape) {
   return m->opt->granularity == SNN_GRAIN_CHANNEL ? shape.c : 1;
 }
 
-/* Add to each value the mean of x over its neurons; with `above` only of entries > 0 (averages of potentials: 0 says
- * that none ended there). */
-static void add_grain_means(const float *x, snn_shape shape, size_t n, bool above, float *values) {
-  size_t neurons = snn_shape_size(shape);
-  for (size_t g = 0; g < n; g++) {
-    double sum = 0, count = 0;
-    size_t stride = n == 1 ? 1 : n; /* layer: all; channel: every c-th; neuron: itself */
-    for (size_t k = g; k < neurons; k += stride)
-      if (!above || x[k] > 0) {
-        sum += (double)x[k];
-        count++;
-      }
-    if (count > 0) values[g] += (float)(sum / count);
+/* Sums and counts of the neurons of grain g of n. */
+static snn_observed gather(const snn_observed *seen, snn_shape shape, size_t n, size_t g) {
+  size_t neurons = snn_shape_size(shape), stride = n == 1 ? 1 : n; /* layer: all; channel: every c-th; neuron: itself */
+  snn_observed all = {0};
+  for (size_t k = g; k < neurons; k += stride) {
+    all.sum += seen[k].sum;
+    all.count += seen[k].count;
   }
+  return all;
 }
 
 /* IC-SNN Algorithms 2 and 3: run from `start`, average what is left at T, add `extra`. */
 static void from_residuals(maker *m, const snn_stage *stage, size_t n, float start, float extra, float *values) {
-  float begin = start;
-  snn_observer_run(m->observer, (snn_potentials){&begin, 1}, SNN_OBSERVE_POTENTIAL, !m->opt->plain_mean, m->means);
-  for (size_t g = 0; g < n; g++) values[g] = extra;
-  add_grain_means(m->means, stage->shape, n, !m->opt->plain_mean, values);
+  snn_observer_run(m->observer, (snn_potentials){&start, 1}, SNN_OBSERVE_POTENTIAL, !m->opt->plain_mean, m->seen);
+  for (size_t g = 0; g < n; g++) {
+    snn_observed left = gather(m->seen, stage->shape, n, g);
+    values[g] = extra + (left.count ? (float)(left.sum / left.count) : 0.0f);
+  }
 }
 
-/* Layer-wise matching: what the mean rate lacks of the mean float activation, times T, is what the potential must start
+/* Layer-wise matching: each spike that the mean run lacks of the mean float activation takes one theta more to start
  * with. */
 static void match(maker *m, const snn_stage *stage, size_t n, float *values) {
   const snn_neurons *neurons = &m->net->nodes[stage->node].neurons;
@@ -66,14 +62,17 @@ static void match(maker *m, const snn_stage *stage, size_t n, float *values) {
   size_t count = snn_shape_size(stage->shape);
   for (size_t g = 0; g < n; g++) values[g] = m->neuron->level_share < 1 ? 0.0f : 0.5f; /* half way to firing */
   for (uint32_t round = 0; round <= rounds; round++) { /* the last run only leaves its spikes to the next layer */
-    snn_observer_run(m->observer, (snn_potentials){values, n}, SNN_OBSERVE_SPIKES, false, m->means);
+    snn_observer_run(m->observer, (snn_potentials){values, n}, SNN_OBSERVE_SPIKES, false, m->seen);
     if (round == rounds) break;
-    for (size_t k = 0; k < count; k++) { /* in units of theta over the whole run */
-      size_t c = neurons->n == 1 ? 0 : k % stage->shape.c;
-      float amplitude = neurons->amplitude[c], theta = neurons->theta[c];
-      m->means[k] = ((float)m->timesteps * target[k] - amplitude * m->means[k]) / theta;
+    for (size_t k = 0; k < count; k++) { /* from spikes to spikes that are missing */
+      double amplitude = (double)neurons->amplitude[neurons->n == 1 ? 0 : k % stage->shape.c];
+      m->seen[k].sum = (double)m->timesteps * (double)target[k] / amplitude - m->seen[k].sum / m->seen[k].count;
+      m->seen[k].count = 1;
     }
-    add_grain_means(m->means, stage->shape, n, false, values);
+    for (size_t g = 0; g < n; g++) {
+      snn_observed missing = gather(m->seen, stage->shape, n, g);
+      values[g] += (float)(missing.sum / missing.count);
+    }
   }
 }
 
@@ -86,9 +85,7 @@ static snn_status make_layer(maker *m, uint32_t s) {
   if (!values) return snn_fail_memory(m->err, "a calibration table");
   const float compensation = 0.5f / (float)m->timesteps;
   switch (m->opt->method) {
-    case SNN_INIT_WEIGHTS:
-      values[0] = snn_weights_potential(snn_observer_plan(m->observer), stage, m->timesteps);
-      break;
+    case SNN_INIT_WEIGHTS: values[0] = snn_weights_potential(m->net, stage->node, m->timesteps, &m->scratch); break;
     case SNN_INIT_DATA: from_residuals(m, stage, n, 0, 0, values); break;
     case SNN_INIT_COMPENSATED: from_residuals(m, stage, n, compensation, compensation, values); break;
     default: match(m, stage, n, values); break;
@@ -130,10 +127,18 @@ static snn_status check_options(const snn_calibrate_options *opt, size_t n, snn_
     return snn_fail(err, SNN_ERR_ARGUMENT, "tau", "%g is out of range; above 0 and at most 1", (double)opt->tau);
   if (opt->n_timesteps < 1 || opt->n_timesteps > MAX_TABLES)
     return snn_fail(err, SNN_ERR_ARGUMENT, "timesteps", "%zu values; 1 to %d would do", opt->n_timesteps, MAX_TABLES);
-  for (size_t i = 0; i < opt->n_timesteps; i++)
-    if (opt->timesteps[i] < 1 || opt->timesteps[i] > SNN_MAX_TIMESTEPS)
-      return snn_fail(err, SNN_ERR_ARGUMENT, "timesteps", "%u is out of range; 1 to %d", opt->timesteps[i],
-                      SNN_MAX_TIMESTEPS);
+  for (size_t i = 0; i < opt->n_timesteps; i++) {
+    uint32_t t = opt->timesteps[i];
+    if (t < 1 || t > SNN_MAX_TIMESTEPS)
+      return snn_fail(err, SNN_ERR_ARGUMENT, "timesteps", "%u is out of range; 1 to %d", t, SNN_MAX_TIMESTEPS);
+    for (size_t k = 0; k < i; k++)
+      if (opt->timesteps[k] == t) return snn_fail(err, SNN_ERR_ARGUMENT, "timesteps", "%u is listed twice", t);
+  }
+  if ((unsigned)opt->granularity > SNN_GRAIN_NEURON)
+    return snn_fail(err, SNN_ERR_ARGUMENT, "granularity", "value %d does not exist", (int)opt->granularity);
+  if (opt->threads > MAX_THREADS)
+    return snn_fail(err, SNN_ERR_ARGUMENT, "threads", "%u is out of range; at most %d are supported", opt->threads,
+                    MAX_THREADS);
   if (opt->rounds > MAX_ROUNDS)
     return snn_fail(err, SNN_ERR_ARGUMENT, "rounds", "%u is out of range; at most %d", opt->rounds, MAX_ROUNDS);
   if (n == 0 && opt->method != SNN_INIT_WEIGHTS)
@@ -151,8 +156,9 @@ snn_status snn_calibrate(const snn_network *net, const float *images, size_t n, 
     if (snn_shape_size(net->nodes[i].shape) > largest) largest = snn_shape_size(net->nodes[i].shape);
   maker m = {.net = net, .opt = opt, .neuron = snn_neuron_model_get(opt->neuron), .err = err};
   m.calibration = snn_calibration_new(net, opt->n_timesteps);
-  m.means = snn_alloc_array(largest, sizeof *m.means);
-  if (!m.calibration || !m.means) status = snn_fail_memory(err, "a calibration");
+  m.seen = snn_alloc_array(largest, sizeof *m.seen);
+  status = m.calibration && m.seen ? snn_weights_scratch_create(net, &m.scratch, err)
+                                   : snn_fail_memory(err, "a calibration");
   if (status == SNN_OK && opt->method == SNN_INIT_MATCHED)
     status = snn_float_means(net, images, n, threads, &m.float_means, err);
   for (size_t k = 0; status == SNN_OK && k < opt->n_timesteps; k++) {
@@ -163,7 +169,8 @@ snn_status snn_calibrate(const snn_network *net, const float *images, size_t n, 
   }
   if (status == SNN_OK && opt->progress) opt->progress(opt->progress_context, "calibrating", 1, 1);
   snn_float_means_free(net, m.float_means);
-  free(m.means);
+  snn_weights_scratch_free(&m.scratch);
+  free(m.seen);
   if (status == SNN_OK)
     *out = m.calibration;
   else

@@ -11,12 +11,19 @@ typedef struct snn_calibration_entry {
   snn_potentials *layers; /* [n_layers]; values NULL where a layer is no neurons */
 } snn_calibration_entry;
 
+/* What a calibration remembers of its network's layers. */
+typedef struct snn_calibration_layer {
+  char *name;
+  bool is_neuron;
+  snn_shape shape;
+} snn_calibration_layer;
+
 struct snn_calibration {
   snn_arena arena; /* owns the values, unless they lie in the mapping */
   snn_mapping mapping;
   char model_sha256[SNN_SHA256_HEX]; /* "" for a network that was never saved */
   size_t n_layers;                   /* of the network */
-  char **layer_names;                /* [n_layers] */
+  snn_calibration_layer *layers;     /* [n_layers] */
   snn_calibration_entry *entries;
   size_t n_entries;
 };

@@ -212,7 +212,8 @@ static void record_potentials(const snn_stage_context *ctx, const snn_stage *sta
   for (size_t i = 0; i < neurons; i++) record[i] = v[i] / stage->theta[i % stage->shape.c];
 }
 
-void snn_observer_run(snn_observer *o, snn_potentials from, snn_observation what, bool at_zero_or_above, float *means) {
+void snn_observer_run(snn_observer *o, snn_potentials from, snn_observation what, bool at_zero_or_above,
+                      snn_observed *out) {
   const snn_stage *stage = &o->plan.stages[o->stage];
   size_t neurons = snn_shape_size(stage->shape);
   o->initial[stage->node] = from;
@@ -229,14 +230,14 @@ void snn_observer_run(snn_observer *o, snn_potentials from, snn_observation what
     }
 #pragma omp for schedule(static)
     for (size_t k = 0; k < neurons; k++) {
-      double sum = 0, count = 0;
+      snn_observed all = {0};
       for (size_t i = 0; i < o->n; i++) {
-        double x = (double)o->records[i * neurons + k];
+        float x = o->records[i * neurons + k];
         if (at_zero_or_above && x < 0) continue;
-        sum += x;
-        count++;
+        all.sum += (double)x;
+        all.count++;
       }
-      means[k] = count > 0 ? (float)(sum / count) : 0.0f;
+      out[k] = all;
     }
   }
 }

@@ -32,10 +32,16 @@ const snn_plan *snn_observer_plan(const snn_observer *o);
  * Stages are prepared in order, each once. Errors: NO_MEMORY. */
 snn_status snn_observer_prepare(snn_observer *o, uint32_t s, snn_error *err);
 
+/* What all pictures gave for one neuron. */
+typedef struct snn_observed {
+  double sum;
+  uint32_t count; /* pictures in it */
+} snn_observed;
+
 /* Run the prepared neuron stage over all pictures from the given potentials; may be repeated, the last run is what
- * later stages see. means: [neurons of the stage] in [h][w][c] order, receives the mean over pictures of what is
- * observed: spikes in T steps, or the potential at T in units of theta. With `at_zero_or_above` only pictures whose
- * potential ended there are averaged (0 where there was none). */
-void snn_observer_run(snn_observer *o, snn_potentials from, snn_observation what, bool at_zero_or_above, float *means);
+ * later stages see. out: [neurons of the stage] in [h][w][c] order: spikes in T steps, or potentials at T in units of
+ * theta. With `at_zero_or_above` only pictures whose potential ended there count. */
+void snn_observer_run(snn_observer *o, snn_potentials from, snn_observation what, bool at_zero_or_above,
+                      snn_observed *out);
 
 #endif

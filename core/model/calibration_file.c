@@ -52,7 +52,7 @@ snn_status snn_calibration_save(const snn_calibration *c, const char *path, snn_
       snn_potentials p = c->entries[k].layers[i];
       if (!p.values) continue;
       char name[MAX_TENSOR_NAME];
-      int length = tensor_name(name, sizeof name, c->entries[k].key, c->layer_names[i]);
+      int length = tensor_name(name, sizeof name, c->entries[k].key, c->layers[i].name);
       tensors[n] = (snn_tensor){.name = snn_arena_text(&arena, name, (size_t)length), .rank = 1, .shape = {p.n}};
       if (!tensors[n].name || !snn_tensor_measure(&tensors[n]))
         status = snn_fail_memory(err, "the calibration's tensors");
@@ -118,13 +118,13 @@ static snn_status read_tables(const snn_safetensors *file, const snn_network *ne
   return status;
 }
 
-static snn_status read_calibration(const snn_mapping *mapping, const snn_network *net, snn_calibration **out,
-                                   snn_error *err) {
+snn_status snn_calibration_load_memory(const void *bytes, size_t n_bytes, const snn_network *net, snn_calibration **out,
+                                       snn_error *err) {
   snn_safetensors *file = NULL;
   json_t *json = NULL;
   snn_calibration *c = NULL;
   const char *made_for = NULL;
-  snn_status status = snn_safetensors_open(mapping->bytes, mapping->n_bytes, &file, err);
+  snn_status status = snn_safetensors_open(bytes, n_bytes, &file, err);
   if (status != SNN_OK) return status;
   const char *version = snn_safetensors_metadata(file, SNN_KEY_CALIBRATION_VERSION);
   const char *text = snn_safetensors_metadata(file, SNN_KEY_CALIBRATION);
@@ -163,7 +163,7 @@ snn_status snn_calibration_load(const char *path, const snn_network *net, snn_ca
   snn_calibration *c = NULL;
   snn_status status = snn_map_file(path, SNN_MAX_MODEL_BYTES, &mapping, err);
   if (status != SNN_OK) return status;
-  status = read_calibration(&mapping, net, &c, err);
+  status = snn_calibration_load_memory(mapping.bytes, mapping.n_bytes, net, &c, err);
   if (status != SNN_OK) {
     snn_unmap(&mapping);
     return status;

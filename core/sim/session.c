@@ -36,6 +36,7 @@ struct snn_session {
   snn_potentials *initial; /* [n_nodes], of the current run */
   float *weights_init;     /* [n_nodes], the init `weights` for weights_timesteps; computed when that changes */
   uint32_t weights_timesteps;
+  snn_weights_scratch weights_scratch;
 };
 
 static snn_status create_lane(const snn_session *s, lane *l, snn_error *err) {
@@ -78,6 +79,7 @@ snn_status snn_session_create(const snn_network *net, const snn_session_options 
   for (int k = 0; status == SNN_OK && k < SNN_PLAN_KINDS; k++)
     status = snn_plan_compile(net, (snn_plan_kind)k, o.chunk ? o.chunk : DEFAULT_CHUNK, &s->plans[k], err);
   if (status == SNN_OK) status = snn_reference_create(net, &s->reference, err);
+  if (status == SNN_OK) status = snn_weights_scratch_create(net, &s->weights_scratch, err);
   if (status == SNN_OK) {
     s->lanes = calloc(s->threads, sizeof *s->lanes);
     s->initial = calloc(net->n_nodes, sizeof *s->initial);
@@ -104,6 +106,7 @@ void snn_session_free(snn_session *s) {
   free(s->lanes);
   free(s->initial);
   free(s->weights_init);
+  snn_weights_scratch_free(&s->weights_scratch);
   snn_reference_free(&s->reference);
   for (int k = 0; k < SNN_PLAN_KINDS; k++) snn_plan_free(&s->plans[k]);
   free(s);
@@ -221,7 +224,7 @@ static snn_status check_options(const snn_run_options *run, snn_error *err) {
   for (size_t i = 0; i < sizeof choices / sizeof *choices; i++)
     if (choices[i].value >= choices[i].count)
       return snn_fail(err, SNN_ERR_ARGUMENT, choices[i].field, "value %u does not exist", choices[i].value);
-  if (!(run->tau > 0 && run->tau <= 1))
+  if (snn_neuron_model_get(run->neuron)->leaks && !(run->tau > 0 && run->tau <= 1))
     return snn_fail(err, SNN_ERR_ARGUMENT, "tau", "%g is out of range; above 0 and at most 1", (double)run->tau);
   if (run->shift > 1) return snn_fail(err, SNN_ERR_ARGUMENT, "shift", "%u is out of range; 0 or 1", run->shift);
   for (size_t k = 0; run->checkpoints && k < run->n_checkpoints; k++)
@@ -235,35 +238,31 @@ static snn_status check_options(const snn_run_options *run, snn_error *err) {
   return SNN_OK;
 }
 
+/* The table's potentials, which must be this network's. */
 static snn_status from_table(snn_session *s, const snn_run_options *run, snn_error *err) {
+  const snn_network *net = s->net;
   size_t table;
   if (!run->calibration || !snn_calibration_find(run->calibration, run->neuron, run->init, run->timesteps, &table))
     return snn_fail(err, SNN_ERR_ARGUMENT, "init",
                     "'%s' needs a calibration with a table for neuron '%s'; there is none", snn_init_name(run->init),
                     snn_neuron_name(run->neuron));
-  for (uint32_t i = 0; i < s->net->n_nodes; i++) {
-    snn_potentials *p = &s->initial[i];
-    if (s->net->nodes[i].kind == SNN_LAYER_NEURON)
-      p->values = snn_calibration_potentials(run->calibration, table, i, &p->n);
-  }
-  return SNN_OK;
+  bool fits = snn_calibration_fits(run->calibration, net);
+  for (uint32_t i = 0; fits && i < net->n_nodes; i++)
+    if (net->nodes[i].kind == SNN_LAYER_NEURON)
+      s->initial[i].values = snn_calibration_potentials(run->calibration, table, i, &s->initial[i].n);
+  return fits ? SNN_OK : snn_fail(err, SNN_ERR_ARGUMENT, "calibration", "it was made for another network");
 }
 
-/* Fill s->initial. The plan tells the terms of each layer, whatever kind it is of. */
+/* Fill s->initial. */
 static snn_status set_initial(snn_session *s, const snn_run_options *run, snn_error *err) {
   static const float zero = 0.0f, half = 0.5f;
   if (snn_init_needs_table(run->init)) return from_table(s, run, err);
-  const snn_plan *plan = &s->plans[SNN_PLAN_BINARY];
-  for (uint32_t i = 0; i < plan->n_stages; i++) {
-    const snn_stage *stage = &plan->stages[i];
-    if (stage->sink != SNN_SINK_SPIKES) continue;
-    float *weights = &s->weights_init[stage->node];
+  for (uint32_t i = 0; i < s->net->n_nodes; i++) {
+    if (s->net->nodes[i].kind != SNN_LAYER_NEURON) continue;
     if (run->init == SNN_INIT_WEIGHTS && s->weights_timesteps != run->timesteps)
-      *weights = snn_weights_potential(plan, stage, run->timesteps);
-    s->initial[stage->node] = (snn_potentials){run->init == SNN_INIT_ZERO   ? &zero
-                                               : run->init == SNN_INIT_HALF ? &half
-                                                                            : weights,
-                                               1};
+      s->weights_init[i] = snn_weights_potential(s->net, i, run->timesteps, &s->weights_scratch);
+    const float *value = run->init == SNN_INIT_ZERO ? &zero : run->init == SNN_INIT_HALF ? &half : &s->weights_init[i];
+    s->initial[i] = (snn_potentials){value, 1};
   }
   if (run->init == SNN_INIT_WEIGHTS) s->weights_timesteps = run->timesteps;
   return SNN_OK;

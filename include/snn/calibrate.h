@@ -19,7 +19,7 @@ typedef struct snn_calibrate_options {
   snn_init method;           /* weights, data, compensated or matched */
   snn_neuron neuron;         /* matched: soft reset without leak only */
   float tau;                 /* for neurons that leak */
-  const uint32_t *timesteps; /* [n_timesteps], each 1..SNN_MAX_TIMESTEPS */
+  const uint32_t *timesteps; /* [n_timesteps], each 1..SNN_MAX_TIMESTEPS, none twice */
   size_t n_timesteps;
   snn_granularity granularity;
   bool plain_mean;  /* data: average all residual potentials, as IC-SNN's Algorithm 2 is printed; mostly worse */
@@ -31,25 +31,40 @@ typedef struct snn_calibrate_options {
 
 /* Make a calibration from pictures: images [n][C,H,W] normalised, borrowed for the call.
  *
- *   weights      IC-SNN Algorithm 1; needs no pictures (n may be 0); per layer
- *   data         IC-SNN Algorithm 2: the SNN runs from v(0) = 0; the table is the mean of the potentials left at T, of
- * the neurons whose potential ended at 0 or above. (Most neurons are driven below 0 and run far off; IC-SNN's
- * derivation assumes a residual in [0, theta], and the plain mean destroys the network.) compensated  IC-SNN Algorithm
- * 3: data from v(0) = theta / 2T, then theta / 2T more matched      layer by layer, with the layers before already
- * matched: v(0) = theta / 2 + T * mean(a_float - a_spiking), a_float the float activation clipped to theta, a_spiking
- * the spike rate times theta of a run from theta / 2; repeated from there `rounds` times (cf. Li et al. 2021, SNN
- * Calibration)
+ *   weights      IC-SNN, Algorithm 1; needs no pictures (n may be 0); per layer. A run computes the same by itself
+ *   data         IC-SNN, Algorithm 2: the SNN runs from v(0) = 0; the table is the mean of the potentials left at T,
+ *                over all pictures and neurons of a grain that ended at 0 or above, 0 where none did. (Most neurons are
+ *                driven below 0 and run far off; IC-SNN's derivation assumes a residual in [0, theta], and the plain
+ *                mean destroys the network.)
+ *   compensated  IC-SNN, Algorithm 3: `data` from v(0) = theta / 2T, then theta / 2T more
+ *   matched      layer by layer, with the layers before already matched: v(0) = theta / 2 + T * mean(a_float -
+ *                a_spiking), a_float the float activation clipped to theta, a_spiking the spike rate times theta of a
+ *                run from theta / 2; repeated from there, `rounds` times in all (cf. Li et al. 2021, SNN Calibration)
  *
- * Errors: ARGUMENT (`where` names the option), CANCELLED, NO_MEMORY, TOO_LARGE. */
+ * Answers do not depend on the number of threads, to the last bit. Errors: ARGUMENT (`where` names the option),
+ * CANCELLED, NO_MEMORY, TOO_LARGE. */
 snn_status snn_calibrate(const snn_network *net, const float *images, size_t n, const snn_calibrate_options *opt,
                          snn_calibration **out, snn_error *err);
 
 void snn_calibration_free(snn_calibration *c);
 
-/* Write and read a calibration file (core/model/README.md describes it). Loading binds it to `net`: one made for
- * another network, by SHA-256 of the model file, is refused (ARGUMENT). */
+/* Write a calibration file (core/model/README.md describes it), as snn_network_save does: whole or not at all, the same
+ * bytes for the same tables. Errors: ARGUMENT (`where` is "model": its network was never saved, so nothing could bind
+ * the file to it), TOO_LARGE, IO, NO_MEMORY. */
 snn_status snn_calibration_save(const snn_calibration *c, const char *path, snn_error *err);
+
+/* Load a calibration file for `net`; its values are used in place, so it must not be changed in place while the
+ * calibration lives. The network is needed for the call only. Errors: ARGUMENT (`where` is "model": it was made for
+ * another network, by SHA-256 of the model file), IO, NOT_FOUND, FORMAT, UNSUPPORTED (a future version, an unknown
+ * neuron or init), TOO_LARGE, NO_MEMORY. */
 snn_status snn_calibration_load(const char *path, const snn_network *net, snn_calibration **out, snn_error *err);
+
+/* The same from bytes in memory, which are *borrowed*: they must outlive the calibration and be aligned to 8 bytes. */
+snn_status snn_calibration_load_memory(const void *bytes, size_t n_bytes, const snn_network *net, snn_calibration **out,
+                                       snn_error *err);
+
+/* Was it made for this network (by SHA-256; unsaved networks are told apart by their layers)? A run checks it. */
+bool snn_calibration_fits(const snn_calibration *c, const snn_network *net);
 
 /* The tables of a calibration. */
 typedef struct snn_calibration_table {

@@ -11,6 +11,7 @@
 /* A run and what it leaves; arrays have an entry a layer. */
 typedef struct naive {
   const snn_network *net;
+  bool is_float; /* neurons are the float network's ReLU or Clip, and there is one step */
   snn_neuron neuron;
   double tau, shift; /* shift: 0 or 1 */
   uint32_t timesteps;
@@ -126,7 +127,8 @@ static inline void naive_layer(naive *r, uint32_t i, uint32_t times) {
         for (uint32_t s = 0; s < n->n_inputs; s++) current += r->value[n->inputs[s]][k];
         out[k] = current;
     }
-    if (n->kind != SNN_LAYER_NEURON) continue;
+    if (r->is_float && n->kind == SNN_LAYER_NEURON) out[k] = fmin(fmax(current, 0), (double)n->neurons.clip);
+    if (r->is_float || n->kind != SNN_LAYER_NEURON) continue;
     double theta = per_channel(n->neurons.theta, n->neurons.n, k, n->shape.c), spikes = 0;
     current = current / times + r->shift * theta / (2 * r->timesteps);
     for (uint32_t t = 0; t < times; t++) spikes += naive_fire(r, i, k, current);
@@ -134,20 +136,35 @@ static inline void naive_layer(naive *r, uint32_t i, uint32_t times) {
   }
 }
 
+static inline void naive_allocate(naive *r) {
+  double ***const maps[] = {&r->value, &r->v, &r->sent, &r->summed};
+  for (int m = 0; m < 4; m++) {
+    *maps[m] = calloc(r->net->n_nodes, sizeof(double *));
+    for (uint32_t i = 0; i < r->net->n_nodes; i++) {
+      size_t more = m == 3 && i ? naive_size(r, r->net->nodes[i].inputs[0]) : 0;
+      (*maps[m])[i] = calloc(naive_size(r, i) + more, sizeof(double));
+    }
+  }
+  r->fired = calloc(r->net->n_nodes, sizeof *r->fired);
+  r->scores = calloc(snn_network_classes(r->net), sizeof *r->scores);
+}
+
+static inline void naive_steps(naive *r, const float *image, uint32_t times) {
+  snn_shape s = r->net->nodes[0].shape;
+  size_t classes = snn_network_classes(r->net);
+  for (uint32_t t = 0; t < r->timesteps; t += times) {
+    for (size_t k = 0; k < snn_shape_size(s); k++)
+      r->value[0][k] = times * (double)image[k % s.c * s.h * s.w + k / s.c];
+    for (uint32_t i = 1; i < r->net->n_nodes; i++) naive_layer(r, i, times);
+    for (size_t c = 0; c < classes; c++) r->scores[c] += r->value[r->net->n_nodes - 1][c] / r->timesteps;
+  }
+}
+
 /* Run `image` [c][h][w]; initial: an entry a layer, in units of theta. The result is freed with naive_free. */
 static inline naive naive_run(const snn_network *net, const float *image, snn_neuron neuron, double tau, bool shift,
                               uint32_t timesteps, const snn_potentials *initial) {
   naive r = {.net = net, .neuron = neuron, .tau = tau, .shift = shift, .timesteps = timesteps};
-  double ***const maps[] = {&r.value, &r.v, &r.sent, &r.summed};
-  for (int m = 0; m < 4; m++) {
-    *maps[m] = calloc(net->n_nodes, sizeof(double *));
-    for (uint32_t i = 0; i < net->n_nodes; i++) {
-      size_t more = m == 3 && i ? naive_size(&r, net->nodes[i].inputs[0]) : 0;
-      (*maps[m])[i] = calloc(naive_size(&r, i) + more, sizeof(double));
-    }
-  }
-  r.fired = calloc(net->n_nodes, sizeof *r.fired);
-  r.scores = calloc(snn_network_classes(net), sizeof *r.scores);
+  naive_allocate(&r);
   for (uint32_t i = 0; i < net->n_nodes; i++)
     for (size_t k = 0; net->nodes[i].kind == SNN_LAYER_NEURON && k < naive_size(&r, i); k++) {
       size_t n = initial[i].n, c = net->nodes[i].shape.c;
@@ -156,14 +173,15 @@ static inline naive naive_run(const snn_network *net, const float *image, snn_ne
                                                      : k] *
                   per_channel(net->nodes[i].neurons.theta, net->nodes[i].neurons.n, k, net->nodes[i].shape.c);
     }
-  uint32_t times = neuron == SNN_NEURON_ASG ? timesteps : 1, last = net->n_nodes - 1;
-  snn_shape s = net->nodes[0].shape;
-  for (uint32_t t = 0; t < timesteps; t += times) {
-    for (size_t k = 0; k < snn_shape_size(s); k++) r.value[0][k] = times * (double)image[k % s.c * s.h * s.w + k / s.c];
-    for (uint32_t i = 1; i < net->n_nodes; i++) naive_layer(&r, i, times);
-    for (size_t c = 0; c < snn_network_classes(net); c++) r.scores[c] += r.value[last][c];
-  }
-  for (size_t c = 0; c < snn_network_classes(net); c++) r.scores[c] /= timesteps;
+  naive_steps(&r, image, neuron == SNN_NEURON_ASG ? timesteps : 1);
+  return r;
+}
+
+/* The float network: activations are in `value`. */
+static inline naive naive_float(const snn_network *net, const float *image) {
+  naive r = {.net = net, .is_float = true, .timesteps = 1};
+  naive_allocate(&r);
+  naive_steps(&r, image, 1);
   return r;
 }
 

@@ -104,9 +104,9 @@ static inline void make_dyadic(builder *b) {
   }
 }
 
-/* A random network of dyadic numbers: convolutions, pools before and behind neurons, a sum of two branches, thresholds
- * of layers and of channels around `theta`. */
-static inline builder dyadic_network(uint64_t number, float theta) {
+/* Convolutions, pools before and behind neurons, a sum of two branches, thresholds of layers and of channels around
+ * `theta`. */
+static inline builder small_network(uint64_t number, float theta) {
   builder b = begin(number, 1 + (uint32_t)(number % 2), 6, 6);
   uint32_t channels = number % 3 ? 5 : 66;
   uint32_t at = add_conv(&b, 0, channels, square(3, 1, 1), 1);
@@ -119,6 +119,11 @@ static inline builder dyadic_network(uint64_t number, float theta) {
   at = add_neurons(&b, add_conv(&b, at, 4, square(2, 1, 0), 1), 4, theta / 2, theta);
   add_dense(&b, at, 3);
   finish(&b);
+  return b;
+}
+
+static inline builder dyadic_network(uint64_t number, float theta) {
+  builder b = small_network(number, theta);
   make_dyadic(&b);
   return b;
 }

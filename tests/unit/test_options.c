@@ -7,7 +7,8 @@ static void test_options_refused(void **state) {
   builder b = one_neuron(1);
   snn_session *s = NULL;
   assert_int_equal(snn_session_create(b.net, &(snn_session_options){.threads = 1}, &s, NULL), SNN_OK);
-  static const uint32_t zero[] = {0, 4}, falling[] = {2, 1, 4}, twice[] = {2, 2, 4}, early[] = {1, 3}, late[] = {4, 5};
+  static const uint32_t zero[] = {0, 4}, falling[] = {2, 1, 4}, twice[] = {2, 2, 4}, early[] = {1, 3}, late[] = {4, 5},
+                        steps[] = {2, 4};
   const struct {
     snn_run_options o;
     const char *field;
@@ -26,6 +27,15 @@ static void test_options_refused(void **state) {
       {{.timesteps = 4, .checkpoints = early, .n_checkpoints = 2}, "checkpoints"},
       {{.timesteps = 4, .checkpoints = late, .n_checkpoints = 2}, "checkpoints"},
       {{.timesteps = 4, .checkpoints = late, .n_checkpoints = 0}, "checkpoints"},
+      {{.timesteps = 4, .neuron = SNN_NEURON_ASG, .checkpoints = steps, .n_checkpoints = 2}, "checkpoints"},
+      {{.timesteps = 4, .neuron = SNN_NEURON_LIF, .tau = 0}, "tau"},
+      {{.timesteps = 4, .neuron = SNN_NEURON_LIF, .tau = 1.0001f}, "tau"},
+      {{.timesteps = 4, .neuron = SNN_NEURON_LIF_SOFT, .tau = -0.5f}, "tau"},
+      {{.timesteps = 4, .neuron = SNN_NEURON_LIF_SOFT, .tau = NAN}, "tau"},
+      {{.timesteps = 4, .shift = 2}, "shift"},
+      {{.timesteps = 4, .init = SNN_INIT_DATA}, "init"},
+      {{.timesteps = 4, .init = SNN_INIT_COMPENSATED}, "init"},
+      {{.timesteps = 4, .init = SNN_INIT_MATCHED}, "init"},
   };
   const float image = 1;
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -36,6 +46,11 @@ static void test_options_refused(void **state) {
     assert_true(*err.text && score == 42.0f);
     assert_int_equal(snn_session_run(s, &image, 1, &cases[i].o, &score, NULL, NULL), SNN_ERR_ARGUMENT);
   }
+  float score;
+  snn_run_options fine = {.timesteps = 4, .neuron = SNN_NEURON_IF, .tau = 0}; /* tau is for neurons that leak */
+  assert_int_equal(snn_session_run(s, &image, 1, &fine, &score, NULL, NULL), SNN_OK);
+  fine = (snn_run_options){.timesteps = 4, .neuron = SNN_NEURON_ASG, .checkpoints = steps + 1, .n_checkpoints = 1};
+  assert_int_equal(snn_session_run(s, &image, 1, &fine, &score, NULL, NULL), SNN_OK);
   snn_session_free(s);
   const struct {
     snn_session_options o;
@@ -88,6 +103,11 @@ static void test_defaults_and_names(void **state) {
   assert_false(snn_neuron_parse("IF", &neuron) || snn_init_parse("", &init) ||
                snn_encoding_parse("direct ", &encoding) || snn_readout_parse("pot", &readout) ||
                snn_precision_parse("float", &precision));
+  for (int i = 0; i <= SNN_NEURON_COUNT; i++) {
+    const snn_neuron n = (snn_neuron)i;
+    assert_true(snn_neuron_leaks(n) == (n == SNN_NEURON_LIF || n == SNN_NEURON_LIF_SOFT));
+    assert_true(snn_neuron_is_ternary(n) == (n == SNN_NEURON_IF_SIGNED));
+  }
   assert_null(snn_neuron_name(SNN_NEURON_COUNT));
   assert_null(snn_init_name(SNN_INIT_COUNT));
   assert_null(snn_encoding_name((snn_encoding)-1));
