@@ -80,9 +80,9 @@ static snn_status read_table_key(const json_t *json, snn_calibration_table *key,
   if (status == SNN_OK)
     status = snn_json_uint(json, "timesteps", 1, SNN_MAX_TIMESTEPS, true, &key->timesteps, SNN_KEY_CALIBRATION, err);
   if (status != SNN_OK) return status;
-  if (!snn_neuron_parse(neuron, &key->neuron) || !snn_init_parse(init, &key->init))
+  if (!snn_neuron_parse(neuron, &key->neuron) || !snn_init_parse(init, &key->init) || key->init < SNN_INIT_WEIGHTS)
     return snn_fail(err, SNN_ERR_UNSUPPORTED, SNN_KEY_CALIBRATION,
-                    "a table for neuron '%.40s' and init '%.40s', which this build does not know", neuron, init);
+                    "a table for neuron '%.40s' and init '%.40s', which this build has no use for", neuron, init);
   return SNN_OK;
 }
 
@@ -112,6 +112,10 @@ static snn_status read_tables(const snn_safetensors *file, const snn_network *ne
   for (size_t k = 0; status == SNN_OK && k < c->n_entries; k++) {
     snn_calibration_entry *entry = &c->entries[k];
     status = read_table_key(json_array_get(tables, k), &entry->key, err);
+    for (size_t i = 0; status == SNN_OK && i < k; i++)
+      if (memcmp(&c->entries[i].key, &entry->key, sizeof entry->key) == 0)
+        status = snn_fail(err, SNN_ERR_FORMAT, SNN_KEY_CALIBRATION, "the table %s.%s.%u is listed twice",
+                          snn_neuron_name(entry->key.neuron), snn_init_name(entry->key.init), entry->key.timesteps);
     for (uint32_t i = 0; status == SNN_OK && i < net->n_nodes; i++)
       if (net->nodes[i].kind == SNN_LAYER_NEURON) status = read_layer(file, net, i, entry->key, &entry->layers[i], err);
   }
