@@ -9,11 +9,15 @@ OPTIONS = {
     "convert": ["output", "data", "limit", "threshold", "per", "mean", "std", "background", "labels", "name", "weights",
                 "timesteps", "init", "threads"],
     "inspect": ["json"],
-    "eval": ["data", "timesteps", "limit", "neuron", "init", "threads", "json", "csv"],
-    "classify": ["timesteps", "neuron", "init", "threads", "top-k", "trace", "reference"],
-    "bench": ["timesteps", "batch", "data", "seconds", "neuron", "init", "threads", "json"],
+    "eval": ["data", "timesteps", "limit", "neuron", "init", "calibration", "shift", "tau", "threads", "json", "csv"],
+    "calibrate": ["output", "data", "limit", "timesteps", "method", "granularity", "rounds", "plain-mean", "neuron",
+                  "tau", "threads"],
+    "classify": ["timesteps", "neuron", "init", "calibration", "shift", "tau", "threads", "top-k", "trace",
+                 "reference"],
+    "bench": ["timesteps", "batch", "data", "seconds", "neuron", "init", "calibration", "shift", "tau", "threads",
+              "json"],
 }
-FLAGS = {"json", "csv", "reference"}
+FLAGS = {"json", "csv", "reference", "plain-mean"}
 
 
 def test_help_and_version():
@@ -64,6 +68,11 @@ WRONG = {
     "weights": ["f64", "", "F32", "i4"],
     "neuron": ["lif2", "", "IF"],
     "init": ["one", "", "HALF"],
+    "shift": ["2", "-1", "yes", ""],
+    "tau": ["0", "-0.5", "1.01", "nan", "x", "0.5x", ""],
+    "method": ["half", "zero", "", "MATCHED"],
+    "granularity": ["pixel", ""],
+    "rounds": ["0", "17", "x"],
     "threads": ["0", "-1", "1025", "two", "1.5", ""],
     "top-k": ["0", "-1", "all", "4294967296", ""],
     "trace": ["everything", ""],
@@ -73,7 +82,7 @@ WRONG = {
     "timesteps": ["0", "4097", "-1", "8.5", "x", "", "8,", " 8"],
 }
 LISTS = ["16,8", "8,8", "4,,8", ",8", "4,8,", "4;8", "4, 8", "1,4097", ",".join(map(str, range(1, 66)))]
-TIMESTEPS = {"convert": ["8,16"], "classify": ["8,16"], "eval": LISTS, "bench": LISTS}
+TIMESTEPS = {"convert": ["8,16"], "classify": ["8,16"], "eval": LISTS, "bench": LISTS, "calibrate": LISTS}
 
 
 @pytest.mark.parametrize("command,option", [(c, o) for c in OPTIONS for o in OPTIONS[c] if o in WRONG])
@@ -86,7 +95,7 @@ def test_wrong_values(command, option):
         assert line.startswith(f"snn {command}: {option}: "), f"{value!r}: {line}"
 
 
-@pytest.mark.parametrize("command", ["convert", "eval", "classify", "bench"])
+@pytest.mark.parametrize("command", ["convert", "eval", "calibrate", "classify", "bench"])
 def test_short_timesteps(command):
     assert cli.misused(command, "m", "p", "-T", "0").startswith(f"snn {command}: timesteps: '0' ")
     assert "requires an argument -- 'T'" in cli.misused(command, "m", "p", "-T")
@@ -104,6 +113,8 @@ def test_unknown_options(command):
     (["inspect"], "which model"), (["inspect", "a", "b"], "'b' is a second one"),
     (["eval"], "which model"), (["eval", "a"], "--data"), (["eval", "a", "b"], "'b' is a second one"),
     (["eval", "a", "--data", "d", "--json", "--csv"], "--json or --csv"),
+    (["calibrate"], "which model"), (["calibrate", "m"], "-o FILE"), (["calibrate", "m", "-o", "c"], "which timesteps"),
+    (["calibrate", "m", "-o", "c", "-T", "8"], "--data"), (["calibrate", "m", "n"], "'n' is a second one"),
     (["classify"], "at least one PNG"), (["classify", "a"], "at least one PNG"),
     (["bench"], "which model"), (["bench", "a", "b"], "'b' is a second one")])
 def test_missing_and_superfluous_arguments(arguments, wanted):
