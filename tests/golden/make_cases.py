@@ -2,8 +2,9 @@
 """Writes tests/golden/cases/<case>/{model.safetensors, input.bin, expected.json}: run it and commit what changed.
 
 A case is a tiny network of dyadic numbers (so that any order of additions gives the same float32), up to three images, and
-the answers of reference.py for both initial potentials at several numbers of steps of one run. Every case is checked
-here to be worth something: all its neuron layers fire, and none all the time.
+the answers of reference.py for both initial potentials at several numbers of steps of one run; those of neuron_models
+also hold runs with other options. Every case is checked here to be worth something: all its neuron layers fire, and
+under `if` none all the time.
 """
 import json
 import pathlib
@@ -24,7 +25,7 @@ class Case:
 
     def __init__(self, name, shape, pixel=(-4, 8, 4), images=IMAGES):
         self.name, self.random, self.graph, self.tensors, self.shapes = name, random.Random(name), [], {}, []
-        self.pixel, self.images = pixel, images
+        self.pixel, self.images, self.runs = pixel, images, []
         self.layer("image", "input", [], shape=list(shape))
 
     def layer(self, name, op, inputs, **attributes):
@@ -80,9 +81,21 @@ class Case:
             fields = ("scores", "spikes", "synaptic_operations", "macs")
             answers["init"][init] = {f: [[at[k] for at in run] for run in runs] for k, f in enumerate(fields)}
             answers["init"][init]["scores"] = [[[float(x) for x in at[0]] for at in run] for run in runs]
+        if self.runs:
+            answers["runs"] = [self.answer(network, images, **run) for run in self.runs]
         (folder / "expected.json").write_text(json.dumps(answers, separators=(",", ":")) + "\n")
         for f in folder.iterdir():
             assert f.stat().st_size < 20480, f"{f} is too large"
+
+    def answer(self, network, images, init, checkpoints, neuron, **options):
+        """What a run with these options gives; every neuron layer that fires under `if` must fire here too."""
+        runs = [network.run(image, init, checkpoints, neuron, **options) for image in images]
+        fired = np.sum([run[-1][1] for run in runs], axis=0)
+        assert all(fired[i] for i, layer in enumerate(self.graph) if layer["op"] == "neuron"), (self.name, neuron, init)
+        fields = ("scores", "spikes", "synaptic_operations", "macs")
+        found = {f: [[at[k] for at in run] for run in runs] for k, f in enumerate(fields)}
+        found["scores"] = [[[float(x) for x in at[0]] for at in run] for run in runs]
+        return {"init": init, "neuron": neuron, "checkpoints": checkpoints, **options, **found}
 
     def balance(self, images):
         """Double or halve levels until every neuron layer fires, and none nearly always."""
@@ -520,9 +533,67 @@ def neurons():
     yield c
 
 
+NEURONS = ("if", "if-hard", "lif", "lif-soft", "srif", "srif-mpr", "asg", "if-signed")
+
+
+def every_neuron(c):
+    """Runs of every neuron model; T, tau and shift such that nothing rounds."""
+    for neuron in NEURONS:
+        checkpoints = [8] if neuron == "asg" else [2, 4] if neuron == "lif-soft" else [3, 8]
+        for init, shift in (("zero", 0), ("half", 1), ("weights", 0)):
+            c.runs.append({"neuron": neuron, "init": init, "checkpoints": checkpoints, "shift": shift})
+            if neuron.startswith("lif"):
+                c.runs[-1]["tau"] = 0.5
+    return c
+
+
+def neuron_models():
+    """Every neuron model behind pools, sums and firing levels of their own. Few images: the runs are many."""
+    def case(name, shape, **more):
+        return Case("neurons-" + name, shape, images=2, **more)
+
+    c = case("avgpool", (1, 4, 4))
+    n = c.neurons(c.conv(0, 4, 1, (2, 2)), theta=[1.0])
+    p = c.pool("avgpool", n, (2, 2))
+    n = c.neurons(c.conv(p, 4, 4, (1, 1), denominator=4), theta=[0.5])
+    c.classify(n, 4, 2, 2, classes=2)
+    yield every_neuron(c)
+
+    c = case("avgpool-pads", (1, 3, 3))  # a divisor of its own for every window: graded
+    n = c.neurons(c.conv(0, 2, 1, (2, 2)), theta=[1.0])
+    n = c.neurons(c.pool("avgpool", n, (2, 2), pads=[1, 1, 0, 0]), theta=[0.5])
+    c.classify(n, 2, 2, 2, classes=2)
+    yield every_neuron(c)
+
+    c = case("maxpool", (1, 4, 4))
+    n = c.neurons(c.pool("maxpool", c.conv(0, 2, 1, (2, 2)), (2, 2)), theta=[1.0, 2.0])
+    n = c.neurons(c.pool("maxpool", c.conv(n, 4, 2, (1, 1)), (2, 1)), theta=[1.0])
+    c.classify(n, 4, 1, 2, classes=2)
+    yield every_neuron(c)
+
+    c = case("maxpool-on-spikes", (1, 4, 4))
+    n = c.neurons(c.conv(0, 2, 1, (2, 2)), theta=[1.0])
+    p = c.pool("maxpool", n, (2, 2), pads=[0, 0, 1, 1], stride=[2, 2])
+    n = c.neurons(c.conv(p, 4, 2, (2, 2)), theta=[1.0])
+    c.conv(n, 2, 4, (1, 1))
+    yield every_neuron(c)
+
+    c = case("add-identity", (1, 2, 2))
+    n = c.neurons(c.conv(0, 4, 1, (1, 1)), theta=[0.5, 1.0, 0.25, 2.0])
+    m = c.neurons(c.add(c.conv(n, 4, 4, (1, 1)), n), theta=[1.0])
+    c.add(c.pool("avgpool", m, (2, 2)), c.conv(m, 4, 4, (2, 2)))
+    yield every_neuron(c)
+
+    c = case("levels", (1, 2, 2))  # as directly trained networks have them
+    n = c.neurons(c.conv(0, 4, 1, (1, 1)), theta=[1.0], fire=[0.5], amplitude=[2.0])
+    n = c.neurons(c.conv(n, 4, 4, (2, 2)), theta=[2.0, 0.5, 1.0, 1.0], fire=[1.0, 0.5, 0.5, 0.25])
+    c.conv(n, 2, 4, (1, 1))
+    yield every_neuron(c)
+
+
 def main():
     shutil.rmtree(CASES, ignore_errors=True)
-    for family in (convolutions, pools, residuals, wires, neurons):
+    for family in (convolutions, pools, residuals, wires, neurons, neuron_models):
         for case in family():
             case.write()
 

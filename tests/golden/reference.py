@@ -146,6 +146,30 @@ def fan_out(layer, in_shape, out_shape, iy, ix):
     return reached * (out_shape[0] // layer.get("groups", 1))
 
 
+# ---- neurons ---------------------------------------------------------------------------------------------------------
+
+def rectified(u):
+    """InfLoR-SNN's membrane potential rectifier, eq. 12."""
+    inner = np.tanh(3 * (np.clip(u, 0, 1) - 0.5)) / (2 * math.tanh(1.5)) + 0.5
+    return np.where(u < 0, 1 - np.cbrt(1 - np.minimum(u, 0)), np.where(u > 1, np.cbrt(u), inner))
+
+
+def step(neuron, tau, theta, fire, current, v, balance):
+    """One step of a layer: the spikes, of -1, 0 or 1, and the new (potentials, spikes not taken back)."""
+    v = (tau if neuron.startswith("lif") else 1) * v + current
+    assert_exact(abs(v) + abs(current), max(fraction_bits(v), fraction_bits(current)))
+    if neuron == "srif":
+        sent = (v >= fire / 2).astype(int)
+    elif neuron == "srif-mpr":
+        sent = (rectified(v / fire) >= 0.5).astype(int)
+    else:
+        sent = (v >= fire).astype(int)
+    if neuron == "if-signed":
+        sent = sent - ((v <= -fire) & (balance > 0) & (sent == 0)).astype(int)
+    v = np.where(sent != 0, 0.0, v) if neuron in ("if-hard", "lif") else v - sent * theta
+    return sent, (v, balance + sent)
+
+
 # ---- the network -----------------------------------------------------------------------------------------------------
 
 class Network:
@@ -198,28 +222,30 @@ class Network:
                 values.append(np.clip(x[0], 0, layer.get("clip", math.inf)))
         return values[self.last][:, 0, 0]
 
-    def run(self, image, init, checkpoints):
-        """One image: a list of (scores, spikes, accumulates, macs) at each checkpoint."""
-        n, answers = len(self.graph), []
+    def run(self, image, init, checkpoints, neuron="if", tau=None, shift=0):
+        """One image: a list of (scores, spikes, accumulates, macs) at each checkpoint; the last one is T."""
+        n, answers, steps = len(self.graph), [], checkpoints[-1]
         spikes, accumulates, macs = ([0] * n for _ in range(3))
-        value, events = [image] + [None] * self.last, [None] * n  # what a layer sends; how many spikes that is, if any
+        times = steps if neuron == "asg" else 1  # asg: one pass over totals of all T steps
+        value, events = [image * times] + [None] * self.last, [None] * n  # what a layer sends; how many spikes that is, if any
         potential, summed, highest = {}, {}, {}
         total = 0
-        for t in range(1, checkpoints[-1] + 1):
+        for t in range(times, steps + 1, times):
             for i, layer in enumerate(self.graph[1:], 1):
-                if self.constant[i] and t > 1:
+                if self.constant[i] and t > times:
                     continue
                 sources, op = layer["inputs"], layer["op"]
                 x = value[sources[0]]
                 if op == "conv":
                     weight, bias = self.weights(layer)
+                    bias = bias * times
                     value[i] = convolve(layer, x, weight, bias)
                     assert_exact(convolve(layer, abs(x), abs(weight), abs(bias)) + abs(value[i]),
                                  fraction_bits(x) + fraction_bits(weight) + fraction_bits(bias))
                     reach = lambda y, xx: fan_out(layer, x.shape, value[i].shape, y, xx)
                     places = [(y, xx) for y in range(x.shape[1]) for xx in range(x.shape[2])]
                     if events[sources[0]] is not None:
-                        arrived = events[sources[0]].sum(axis=0)
+                        arrived = abs(events[sources[0]]).sum(axis=0)
                         accumulates[self.charged(i)] += sum(int(arrived[p]) * reach(*p) for p in places)
                     else:
                         macs[i if self.constant[i] else self.charged(i)] += sum(x.shape[0] * reach(*p) for p in places)
@@ -247,14 +273,16 @@ class Network:
                     accumulates[self.charged(i)] += sum(self.arrivals(k, value, events) for k in sources)
                     value[i] = current
                     if op == "neuron":
+                        if i not in potential:
+                            potential[i] = (self.start(i, init, steps) + np.zeros(current.shape), np.zeros(current.shape))
                         theta, fire, amplitude = self.levels(layer)
-                        start = theta / 2 if init == "half" else theta * 0
-                        v = potential.get(i, start + np.zeros(current.shape)) + current
-                        events[i] = (v >= fire).astype(int)
-                        assert_exact(abs(v), fraction_bits(v))
-                        potential[i] = v - events[i] * theta
+                        current = current / times + shift * theta / (2 * steps)
+                        events[i] = np.zeros(current.shape, int)
+                        for _ in range(times):
+                            sent, potential[i] = step(neuron, tau, theta, fire, current, *potential[i])
+                            events[i] = events[i] + sent
+                            spikes[i] += int(abs(sent).sum())
                         value[i] = events[i] * amplitude
-                        spikes[i] += int(events[i].sum())
             total = total + value[self.last][:, 0, 0]
             accumulates[self.last] += self.arrivals(self.last, value, events)
             if t in checkpoints:
@@ -262,9 +290,39 @@ class Network:
                 answers.append((scores, list(spikes), list(accumulates), list(macs)))
         return answers
 
+    def start(self, i, init, steps):
+        """Initial potentials of neuron layer i."""
+        theta = self.levels(self.graph[i])[0]
+        if init in ("zero", "half"):
+            return theta / 2 if init == "half" else theta * 0
+        reached, todo = set(), list(self.graph[i]["inputs"])  # the convolutions behind sums and pools
+        while todo:
+            k = todo.pop()
+            if self.graph[k]["op"] == "conv":
+                reached.add(k)
+            elif self.graph[k]["op"] in ("add", "avgpool", "maxpool"):
+                todo += self.graph[k]["inputs"]
+        if not reached:
+            return theta / 2
+        bias = sum(self.weights(self.graph[k])[1] for k in reached)
+        rests = []
+        for k in reached:  # IC-SNN, Algorithm 1: (w T + b) mod theta, w the current of one spike
+            weight, source = self.weights(self.graph[k])[0], self.graph[k]["inputs"][0]
+            while self.graph[source]["op"] in ("avgpool", "maxpool"):
+                source = self.graph[source]["inputs"][0]
+            groups, n_out = self.graph[k].get("groups", 1), weight.shape[3]
+            for o in range(n_out):
+                for j in range(weight.shape[2]):
+                    worth = 1.0
+                    if self.graph[source]["op"] == "neuron":
+                        amplitude = self.levels(self.graph[source])[2].ravel()
+                        worth = amplitude[(o // (n_out // groups) * weight.shape[2] + j) % amplitude.size]
+                    rests += list(np.mod((weight[:, :, j, o] * worth * steps + bias[o]) / theta.ravel()[o % theta.size], 1).ravel())
+        return float(np.float32(np.mean(rests))) * theta
+
     def arrivals(self, k, value, events):
         """Accumulates of adding layer k's own output to a sum: a spike costs one, a pooled count its count, a stored
         graded current one a value, a constant current none (it is a bias). A wire's are counted where they arose."""
         if self.constant[k] or self.passes_through(k):
             return 0
-        return int(events[k].sum() if events[k] is not None else value[k].size)
+        return int(abs(events[k]).sum() if events[k] is not None else value[k].size)

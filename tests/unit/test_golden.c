@@ -78,52 +78,85 @@ static const json_t *entry(const json_t *field, size_t image, size_t k, size_t i
 }
 
 /* Answers for images [first, first + batch) against the file. */
-static void compare(const golden *g, const json_t *want, const char *how, size_t first, size_t batch,
-                    const float *scores, uint64_t *const counts[FIELDS]) {
+static void compare(const golden *g, const json_t *want, const snn_run_options *run, const char *how, size_t first,
+                    size_t batch, const float *scores, uint64_t *const counts[FIELDS]) {
   static const char *const fields[FIELDS] = {"spikes", "synaptic_operations", "macs"};
   for (size_t i = 0; i < batch; i++)
-    for (size_t k = 0; k < g->n_checkpoints; k++) {
+    for (size_t k = 0; k < run->n_checkpoints; k++) {
       for (size_t c = 0; c < g->classes; c++) {
         float w = (float)json_number_value(entry(json_object_get(want, "scores"), first + i, k, c));
-        float got = scores[(i * g->n_checkpoints + k) * g->classes + c];
+        float got = scores[(i * run->n_checkpoints + k) * g->classes + c];
         if (!(got == w))
           fail_msg("%s, %s: image %zu, T %u, class %zu: score %.9g, not %.9g", g->name, how, first + i,
-                   g->checkpoints[k], c, (double)got, (double)w);
+                   run->checkpoints[k], c, (double)got, (double)w);
       }
       for (int f = 0; f < FIELDS; f++)
         for (size_t l = 0; l < g->layers; l++) {
           uint64_t w = (uint64_t)json_integer_value(entry(json_object_get(want, fields[f]), first + i, k, l));
-          uint64_t got = counts[f][(i * g->n_checkpoints + k) * g->layers + l];
+          uint64_t got = counts[f][(i * run->n_checkpoints + k) * g->layers + l];
           if (got != w)
             fail_msg("%s, %s: image %zu, T %u, layer %zu (%s): %s %llu, not %llu", g->name, how, first + i,
-                     g->checkpoints[k], l, snn_network_layer(g->net, l).name, fields[f], (unsigned long long)got,
+                     run->checkpoints[k], l, snn_network_layer(g->net, l).name, fields[f], (unsigned long long)got,
                      (unsigned long long)w);
         }
     }
 }
 
-static void run_batches(const golden *g, snn_session *s, const char *init, const char *how, size_t batch) {
-  const json_t *want = json_object_get(json_object_get(g->expected, "init"), init);
-  snn_run_options run = snn_run_defaults(g->net);
+/* One set of options, whose answers are `want`. */
+static void run_batches(const golden *g, snn_session *s, const json_t *want, const snn_run_options *run,
+                        const char *how, size_t batch) {
   snn_error err = {0};
-  assert_true(snn_init_parse(init, &run.init));
-  run.timesteps = g->checkpoints[g->n_checkpoints - 1];
-  run.checkpoints = g->checkpoints;
-  run.n_checkpoints = g->n_checkpoints;
-  size_t n_counts = batch * g->n_checkpoints * g->layers;
-  float *scores = malloc(batch * g->n_checkpoints * g->classes * sizeof *scores);
+  const size_t n_counts = batch * run->n_checkpoints * g->layers;
+  float *scores = malloc(batch * run->n_checkpoints * g->classes * sizeof *scores);
   uint64_t *counts[FIELDS];
   for (int f = 0; f < FIELDS; f++) counts[f] = malloc(n_counts * sizeof *counts[f]);
   for (size_t first = 0; first + batch <= g->n_images; first += batch) {
-    memset(scores, 0xff, batch * g->n_checkpoints * g->classes * sizeof *scores);
+    memset(scores, 0xff, batch * run->n_checkpoints * g->classes * sizeof *scores);
     for (int f = 0; f < FIELDS; f++) memset(counts[f], 0xff, n_counts * sizeof *counts[f]);
     snn_run_stats stats = {counts[0], counts[1], counts[2]};
-    if (snn_session_run(s, g->images + first * g->pixels, batch, &run, scores, &stats, &err) != SNN_OK)
+    if (snn_session_run(s, g->images + first * g->pixels, batch, run, scores, &stats, &err) != SNN_OK)
       fail_msg("%s, %s: %s: %s", g->name, how, err.where, err.text);
-    compare(g, want, how, first, batch, scores, counts);
+    compare(g, want, run, how, first, batch, scores, counts);
   }
   for (int f = 0; f < FIELDS; f++) free(counts[f]);
   free(scores);
+}
+
+/* The plain runs, from both initial potentials. */
+static void run_inits(const golden *g, snn_session *s, const char *how, size_t batch) {
+  snn_run_options run = snn_run_defaults(g->net);
+  run.timesteps = g->checkpoints[g->n_checkpoints - 1];
+  run.checkpoints = g->checkpoints;
+  run.n_checkpoints = g->n_checkpoints;
+  static const char *const inits[] = {"zero", "half"};
+  for (int i = 0; i < 2; i++) {
+    assert_true(snn_init_parse(inits[i], &run.init));
+    run_batches(g, s, json_object_get(json_object_get(g->expected, "init"), inits[i]), &run, how, batch);
+  }
+}
+
+/* Runs with options of their own, where the case has such. */
+static void run_others(const golden *g, snn_session *s, const char *session, size_t batch) {
+  const json_t *runs = json_object_get(g->expected, "runs");
+  for (size_t i = 0; i < json_array_size(runs); i++) {
+    const json_t *want = json_array_get(runs, i), *steps = json_object_get(want, "checkpoints");
+    const char *neuron = json_string_value(json_object_get(want, "neuron"));
+    const char *init = json_string_value(json_object_get(want, "init"));
+    uint32_t checkpoints[8];
+    char how[128];
+    snn_run_options run = snn_run_defaults(g->net);
+    assert_true(neuron && snn_neuron_parse(neuron, &run.neuron) && init && snn_init_parse(init, &run.init));
+    run.tau = (float)json_number_value(json_object_get(want, "tau"));
+    run.shift = (uint32_t)json_integer_value(json_object_get(want, "shift"));
+    run.checkpoints = checkpoints;
+    run.n_checkpoints = json_array_size(steps);
+    assert_in_range(run.n_checkpoints, 1, 8);
+    for (size_t k = 0; k < run.n_checkpoints; k++)
+      checkpoints[k] = (uint32_t)json_integer_value(json_array_get(steps, k));
+    run.timesteps = checkpoints[run.n_checkpoints - 1];
+    snprintf(how, sizeof how, "%s, %s from %s, shift %u", session, neuron, init, run.shift);
+    run_batches(g, s, want, &run, how, batch);
+  }
 }
 
 static void run_reference(const golden *g, snn_session *s, const char *how) {
@@ -141,7 +174,8 @@ static void run_reference(const golden *g, snn_session *s, const char *how) {
   free(scores);
 }
 
-static void run_case(const char *name) {
+/* Returns the number of its runs with options of their own. */
+static size_t run_case(const char *name) {
   static const uint32_t threads[] = {1, 2, 3}, chunks[] = {1, 3, 16, 64};
   golden g;
   load(&g, name);
@@ -154,13 +188,15 @@ static void run_case(const char *name) {
       snprintf(how, sizeof how, "%u threads, chunks of %u", opt.threads, opt.chunk);
       if (snn_session_create(g.net, &opt, &s, &err) != SNN_OK) fail_msg("%s, %s: %s", name, how, err.text);
       for (size_t batch = 1; batch <= g.n_images; batch++) { /* fewer images than threads, as many, more */
-        run_batches(&g, s, "zero", how, batch);
-        run_batches(&g, s, "half", how, batch);
+        run_inits(&g, s, how, batch);
+        run_others(&g, s, how, batch);
       }
       run_reference(&g, s, how);
       snn_session_free(s);
     }
+  size_t runs = json_array_size(json_object_get(g.expected, "runs"));
   unload(&g);
+  return runs;
 }
 
 static int by_name(const void *a, const void *b) {
@@ -181,11 +217,13 @@ static void test_cases(void **state) {
   }
   closedir(folder);
   qsort(names, n, sizeof *names, by_name);
-  assert_true(n >= 47); /* an empty folder must not pass */
+  assert_true(n >= 53); /* an empty folder must not pass */
+  size_t runs = 0;
   for (size_t i = 0; i < n; i++) {
-    run_case(names[i]);
+    runs += run_case(names[i]);
     free(names[i]);
   }
+  assert_true(runs >= 6 * 3 * SNN_NEURON_COUNT);
 }
 
 int main(int argc, char **argv) {
