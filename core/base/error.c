@@ -1,5 +1,6 @@
 /* Status names and error text. Keeps the invariant that an snn_error is always terminated and printable, whatever bytes
  * a file put into a name. Does no allocation and no I/O. */
+#define SNN_BASE_ERROR_C
 #include "base/error.h"
 
 #include <stdarg.h>

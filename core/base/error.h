@@ -16,4 +16,10 @@ snn_status snn_fail_errno(snn_error *err, const char *where, const char *what, i
 /* SNN_ERR_NO_MEMORY, saying what it was for. */
 snn_status snn_fail_memory(snn_error *err, const char *what);
 
+#if defined(__clang_analyzer__) && !defined(SNN_BASE_ERROR_C) /* tell the analyser that a failure is never SNN_OK */
+#define snn_fail(...)        (snn_fail(__VA_ARGS__), SNN_ERR_INTERNAL)
+#define snn_fail_errno(...)  (snn_fail_errno(__VA_ARGS__), SNN_ERR_INTERNAL)
+#define snn_fail_memory(...) (snn_fail_memory(__VA_ARGS__), SNN_ERR_INTERNAL)
+#endif
+
 #endif

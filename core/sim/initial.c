@@ -12,7 +12,7 @@ snn_status snn_weights_scratch_create(const snn_network *net, snn_weights_scratc
   uint32_t channels = 1;
   for (uint32_t i = 0; i < net->n_nodes; i++)
     if (net->nodes[i].shape.c > channels) channels = net->nodes[i].shape.c;
-  snn_weights_scratch s = {.reached = calloc(net->n_nodes, sizeof *s.reached),
+  snn_weights_scratch s = {.reached = snn_alloc_array(net->n_nodes, sizeof *s.reached),
                            .bias = calloc(channels, sizeof *s.bias)};
   if (!s.reached || !s.bias) {
     snn_weights_scratch_free(&s);
@@ -70,8 +70,8 @@ float snn_weights_potential(const snn_network *net, uint32_t node, uint32_t time
     const snn_node *n = &net->nodes[i];
     if (!s->reached[i] || n->kind != SNN_LAYER_CONV) continue;
     sum += conv_sum(net, n, &net->nodes[node].neurons, timesteps, s->bias);
-    count += (double)n->conv.window.kernel_h * n->conv.window.kernel_w *
-             (net->nodes[n->inputs[0]].shape.c / n->conv.groups) * n->shape.c;
+    const uint32_t group_in = net->nodes[n->inputs[0]].shape.c / n->conv.groups;
+    count += (double)n->conv.window.kernel_h * n->conv.window.kernel_w * group_in * n->shape.c;
   }
   return count > 0 ? (float)(sum / count) : 0.5f;
 }
