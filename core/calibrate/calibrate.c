@@ -161,7 +161,7 @@ snn_status snn_calibrate(const snn_network *net, const float *images, size_t n, 
                                    : snn_fail_memory(err, "a calibration");
   if (status == SNN_OK && opt->method == SNN_INIT_MATCHED)
     status = snn_float_means(net, images, n, threads, &m.float_means, err);
-  for (size_t k = 0; status == SNN_OK && k < opt->n_timesteps; k++) {
+  for (size_t k = 0; status == SNN_OK && m.calibration && k < opt->n_timesteps; k++) {
     m.timesteps = opt->timesteps[k];
     m.entry = &m.calibration->entries[k];
     m.entry->key = (snn_calibration_table){opt->neuron, opt->method, m.timesteps};
