@@ -47,7 +47,7 @@ snn_status snn_calibration_save(const snn_calibration *c, const char *path, snn_
       snn_mul(c->n_entries, c->n_layers, &most) ? snn_arena_alloc(&arena, most, sizeof *tensors) : NULL;
   const float **values = tensors ? snn_arena_alloc(&arena, most, sizeof *values) : NULL;
   snn_status status = values ? describe(c, &description, err) : snn_fail_memory(err, "the calibration's tensors");
-  for (size_t k = 0; status == SNN_OK && k < c->n_entries; k++)
+  for (size_t k = 0; status == SNN_OK && values && k < c->n_entries; k++)
     for (size_t i = 0; status == SNN_OK && i < c->n_layers; i++) {
       snn_potentials p = c->entries[k].layers[i];
       if (!p.values) continue;
@@ -152,7 +152,7 @@ snn_status snn_calibration_load_memory(const void *bytes, size_t n_bytes, const 
     status = snn_fail(err, SNN_ERR_FORMAT, SNN_KEY_CALIBRATION, "'tables' must be an array of 1 to %d", SNN_MAX_TABLES);
   if (status == SNN_OK && !(c = snn_calibration_new(net, json_array_size(tables))))
     status = snn_fail_memory(err, "a calibration");
-  if (status == SNN_OK) status = read_tables(file, net, tables, c, err);
+  if (status == SNN_OK && c) status = read_tables(file, net, tables, c, err);
   json_decref(json);
   snn_safetensors_free(file);
   if (status == SNN_OK)

@@ -13,7 +13,7 @@ snn_status snn_weights_scratch_create(const snn_network *net, snn_weights_scratc
   for (uint32_t i = 0; i < net->n_nodes; i++)
     if (net->nodes[i].shape.c > channels) channels = net->nodes[i].shape.c;
   snn_weights_scratch s = {.reached = snn_alloc_array(net->n_nodes, sizeof *s.reached),
-                           .bias = calloc(channels, sizeof *s.bias)};
+                           .bias = snn_alloc_array(channels, sizeof *s.bias)};
   if (!s.reached || !s.bias) {
     snn_weights_scratch_free(&s);
     return snn_fail_memory(err, "initial potentials");
