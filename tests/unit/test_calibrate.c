@@ -291,13 +291,18 @@ static void test_matched_by_hand(void **state) {
     assert_true(fabsf(got - want[rounds ? rounds - 1 : 1]) < 1e-6f); /* two rounds unless told */
     snn_calibration_free(c);
   }
+  /* What no rate can give is not asked for: a current of 3 fires at every step, and that is all. */
+  size_t n;
+  snn_calibration *c = calibrate(
+      &b, &(float){3}, 1, (snn_calibrate_options){.method = SNN_INIT_MATCHED, .timesteps = steps, .n_timesteps = 1});
+  assert_true(snn_calibration_potentials(c, 0, 2, &n)[0] == 0.5f);
+  snn_calibration_free(c);
   /* Where a spike sends twice the theta it costs, each missing spike still takes one theta: current 1/4, theta 1/2,
    * amplitude 1, T 8: from 1/4 it fires 4 times, the float activation asks for 2. */
   float numbers[] = {0.5f, 1};
   b.net->nodes[2].neurons.theta = b.net->nodes[2].neurons.fire = numbers;
   b.net->nodes[2].neurons.amplitude = numbers + 1;
-  size_t n;
-  snn_calibration *c = calibrate(
+  c = calibrate(
       &b, &(float){0.25f}, 1,
       (snn_calibrate_options){.method = SNN_INIT_MATCHED, .timesteps = &(uint32_t){8}, .n_timesteps = 1, .rounds = 1});
   assert_true(snn_calibration_potentials(c, 0, 2, &n)[0] == 0.5f - 2);
