@@ -60,8 +60,11 @@ SERVER_LIB := $(BUILD)/libserver.a # all of the daemon but main(), so that tests
 PROGRAMS := $(BUILD)/snn $(BUILD)/spiked
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT_SOURCES))
 
+# One short line a command; V=1 shows the commands themselves.
+say = $(if $(V),,@echo '  $(1)  $(2)' && )
+
 .DEFAULT_GOAL := all
-.PHONY: all help deps demo serve test test-run unit pytest coverage bench lint format fuzz fuzz-run fuzz-replay clean layering
+.PHONY: build-tests build-fuzzers all help deps demo serve test test-run unit pytest coverage bench lint format fuzz fuzz-run fuzz-replay clean layering
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -73,7 +76,7 @@ help: ## this list
 
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(CFLAGS) -MMD -MP -c $< -o $@
+	$(call say,CC,$@)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(CFLAGS) -MMD -MP -c $< -o $@
 
 # Only these files are compiled for their instruction set; dispatch.c decides at run time which may run.
 ifeq ($(shell uname -m),x86_64)
@@ -86,17 +89,17 @@ $(SERVER_LIB): $(call objects,$(filter-out server/main.c,$(SERVER_SOURCES)))
 $(LIB) $(SERVER_LIB):
 	@mkdir -p $(@D)
 	@rm -f $@
-	ar rcs $@ $^
+	$(call say,AR,$@)ar rcs $@ $^
 
 $(BUILD)/snn: $(call objects,$(TOOL_SOURCES)) $(LIB)
-	$(CC) $(LDFLAGS_ALL) $^ $(LDLIBS) -o $@
+	$(call say,LD,$@)$(CC) $(LDFLAGS_ALL) $^ $(LDLIBS) -o $@
 
 $(BUILD)/spiked: $(call objects,server/main.c) $(SERVER_LIB) $(LIB)
-	$(CC) $(LDFLAGS_ALL) $^ $(LDLIBS) -o $@
+	$(call say,LD,$@)$(CC) $(LDFLAGS_ALL) $^ $(LDLIBS) -o $@
 
 $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(call objects,$(SUPPORT_SOURCES)) $(SERVER_LIB) $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_ALL) $^ $(LDLIBS) -lcmocka -o $@
+	$(call say,LD,$@)$(CC) $(LDFLAGS_ALL) $^ $(LDLIBS) -lcmocka -o $@
 $(call objects,$(UNIT_SOURCES) $(SUPPORT_SOURCES)): CPPFLAGS_ALL += -I. -Itests
 
 # Models for the parity tests, made once for all modes. Their sums are torch's, in one order, so the bytes repeat.
@@ -110,7 +113,7 @@ $(FIXTURES): $(FIXTURE_SCRIPTS) tests/support/onnx_float.py
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ_SOURCES))
 $(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(SERVER_LIB) $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer $^ $(LDLIBS) -o $@
+	$(call say,LD,$@)$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer $^ $(LDLIBS) -o $@
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
 
@@ -129,14 +132,21 @@ serve: all ## run the daemon with the bundled models on 127.0.0.1:$(PORT)
 
 test: ## install what tests need, build, run everything (release, sanitizers, fuzz corpora), print the line coverage
 	@deploy/install-deps.sh build demo test
+	@$(MAKE) --no-print-directory -j$(JOBS) MODE=release build-tests
 	@$(MAKE) --no-print-directory MODE=release test-run
+	@$(MAKE) --no-print-directory -j$(JOBS) MODE=asan build-tests
 	@$(MAKE) --no-print-directory MODE=asan test-run
+	@$(MAKE) --no-print-directory -j$(JOBS) MODE=fuzz build-fuzzers
 	@$(MAKE) --no-print-directory MODE=fuzz fuzz-replay
+	@$(MAKE) --no-print-directory -j$(JOBS) MODE=cov build-tests
 	@$(MAKE) --no-print-directory MODE=cov test-run coverage
 
 SANITIZE_ENV := ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1
 TEST_ENV := OMP_WAIT_POLICY=passive $(SANITIZE_ENV) TESTS_DIR=$(CURDIR)/tests SNN_BIN=$(CURDIR)/$(BUILD)/snn \
   SPIKED_BIN=$(CURDIR)/$(BUILD)/spiked ONNX_FIXTURES=$(CURDIR)/$(dir $(FIXTURES))
+
+build-tests: $(PROGRAMS) $(UNIT_TESTS)
+build-fuzzers: $(FUZZERS)
 
 test-run: unit pytest ## the unit and black-box tests of one MODE
 
@@ -176,12 +186,12 @@ bench: all ## speed of the bundled models, one thread and all
 
 lint: layering ## formatting, clang-tidy, cppcheck, layering
 	@deploy/install-deps.sh build test lint
-	clang-format --dry-run -Werror $(C_FILES)
-	cppcheck --quiet --std=c11 --enable=warning,portability,performance --inline-suppr --error-exitcode=1 \
+	@clang-format --dry-run -Werror $(C_FILES)
+	@cppcheck --quiet --std=c11 --enable=warning,portability,performance --inline-suppr --error-exitcode=1 \
 	  --suppress=missingIncludeSystem -Iinclude -Icore core server
 	@mkdir -p build && printf '%s\n' -std=c11 -fopenmp -D_GNU_SOURCE -I$(CURDIR)/include -I$(CURDIR)/core \
 	  '-DSPIKED_VERSION="$(VERSION)"' >build/compile_flags.txt
-	printf '%s\n' $(filter %.c,$(filter core/% server/%,$(C_FILES))) | xargs -P $(JOBS) -n 4 clang-tidy --quiet -p build 2>/dev/null
+	@printf '%s\n' $(filter %.c,$(filter core/% server/%,$(C_FILES))) | xargs -P $(JOBS) -n 4 clang-tidy --quiet -p build 2>/dev/null
 
 format: ## put every C file into the house's format
 	clang-format -i $(C_FILES)
