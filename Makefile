@@ -32,7 +32,7 @@ else ifeq ($(MODE),tsan)
   CFLAGS_ALL += -O1 -g -fno-omit-frame-pointer -fsanitize=thread
   LDFLAGS_ALL += -fsanitize=thread
 else ifeq ($(MODE),cov)
-  CFLAGS_ALL += -O0 -g --coverage -fprofile-update=atomic
+  CFLAGS_ALL += -Og -g --coverage -fprofile-update=atomic
   LDFLAGS_ALL += --coverage
 else ifeq ($(MODE),fuzz)
   CC := clang
