@@ -15,6 +15,9 @@ JOBS := $(shell nproc)
 
 PACKAGES := libmicrohttpd jansson libpng nettle
 CPPFLAGS_ALL := -Iinclude -Icore -D_GNU_SOURCE -DSPIKED_VERSION=\"$(VERSION)\" $(CPPFLAGS)
+ifdef CI
+  WERROR := -Werror
+endif
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wcast-qual
 # No contraction into fused multiply-adds: float answers are then the same on every machine and at every thread count.
 CFLAGS_ALL := -std=c11 $(WARNINGS) -ffp-contract=off -fopenmp -pthread -fno-common -fvisibility=hidden $(WERROR)
@@ -40,10 +43,6 @@ else ifeq ($(MODE),fuzz)
   LDFLAGS_ALL += -fsanitize=address,undefined
 else
   $(error MODE is one of release asan tsan cov fuzz, not '$(MODE)')
-endif
-
-ifdef CI
-  WERROR := -Werror
 endif
 
 LIB_SOURCES := $(filter-out core/tool/%,$(wildcard core/*/*.c))
