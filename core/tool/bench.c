@@ -6,23 +6,22 @@
 
 #include "tool/tool.h"
 
-enum { KEY_DATA = TOOL_KEY_OWN, KEY_BATCH, KEY_SECONDS, PICTURES = 32, MIN_RUNS = 5 };
+enum { KEY_BATCH = TOOL_KEY_OWN, KEY_SECONDS, PICTURES = 32, MIN_RUNS = 5 };
 
 typedef struct arguments {
-  const char *model, *data;
+  tool_request request;
+  const char *data;
   uint32_t timesteps[TOOL_MAX_LIST];
   size_t n_timesteps;
   uint32_t batch, seconds;
   bool json;
-  tool_run_request run;
 } arguments;
 
 static const struct argp_option options[] = {
     {"timesteps", 'T', "LIST", 0, "such as 8,32 (default: the model's recommendation)", 0},
     {"batch", KEY_BATCH, "B", 0, "pictures a call (default 1)", 0},
-    {"data", KEY_DATA, "DATA", 0, "real pictures (default: made ones)", 0},
+    {"data", TOOL_KEY_DATA, "DATA", 0, "real pictures (default: made ones)", 0},
     {"seconds", KEY_SECONDS, "S", 0, "measure each T for about this long (default 2)", 0},
-    TOOL_RUN_OPTIONS,
     {"json", TOOL_KEY_JSON, NULL, 0, "as JSON", 0},
     {0}};
 
@@ -32,16 +31,10 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case 'T': a->n_timesteps = tool_timesteps(state, arg, a->timesteps); return 0;
     case KEY_BATCH: a->batch = tool_number(state, "batch", arg, 1, 4096); return 0;
     case KEY_SECONDS: a->seconds = tool_number(state, "seconds", arg, 1, 3600); return 0;
-    case KEY_DATA: a->data = arg; return 0;
+    case TOOL_KEY_DATA: a->data = arg; return 0;
     case TOOL_KEY_JSON: a->json = true; return 0;
-    case ARGP_KEY_ARG:
-      if (a->model) argp_error(state, "one model at a time; '%s' is a second one", arg);
-      a->model = arg;
-      return 0;
-    case ARGP_KEY_END:
-      if (!a->model) argp_error(state, "which model file?");
-      return 0;
-    default: return tool_run_option(key, arg, state, &a->run);
+    case ARGP_KEY_INIT: state->child_inputs[0] = state->child_inputs[1] = &a->request; return 0;
+    default: return ARGP_ERR_UNKNOWN;
   }
 }
 
@@ -82,9 +75,7 @@ static int ascending(const void *a, const void *b) {
 }
 
 typedef struct bench {
-  const snn_network *net;
-  snn_session *session;
-  snn_run_options run;
+  tool_model model;
   uint32_t batch, seconds;
   float *images; /* [PICTURES + batch - 1], the first ones repeated, so that a batch may start at any picture */
   float *scores;
@@ -94,15 +85,15 @@ typedef struct bench {
 } bench;
 
 static snn_status measure(bench *b, uint32_t timesteps, measurement *out, snn_error *err) {
-  size_t input = snn_shape_size(snn_network_input(b->net)), layers = snn_network_layers(b->net);
+  size_t input = snn_shape_size(snn_network_input(b->model.net)), layers = snn_network_layers(b->model.net);
   snn_run_stats stats = {.spikes = b->spikes};
   uint64_t spikes = 0, started = 0;
   size_t n = 0;
-  b->run.timesteps = timesteps;
+  b->model.run.timesteps = timesteps;
   for (size_t k = 0; n < b->capacity; k++) {
     uint64_t t0 = snn_clock_ns();
-    snn_status status = snn_session_run(b->session, b->images + k * b->batch % PICTURES * input, b->batch, &b->run,
-                                        b->scores, &stats, err);
+    snn_status status = snn_session_run(b->model.session, b->images + k * b->batch % PICTURES * input, b->batch,
+                                        &b->model.run, b->scores, &stats, err);
     if (status != SNN_OK) return status;
     uint64_t t1 = snn_clock_ns();
     if (k == 0) { /* the first call warms the caches */
@@ -114,7 +105,7 @@ static snn_status measure(bench *b, uint32_t timesteps, measurement *out, snn_er
     if (n >= MIN_RUNS && t1 - started > b->seconds * 1000000000ull) break;
   }
   qsort(b->times, n, sizeof *b->times, ascending);
-  uint64_t neurons = snn_network_neurons(b->net);
+  uint64_t neurons = snn_network_neurons(b->model.net);
   *out = (measurement){.timesteps = timesteps,
                        .runs = n,
                        .min_ms = b->times[0],
@@ -123,34 +114,41 @@ static snn_status measure(bench *b, uint32_t timesteps, measurement *out, snn_er
   return SNN_OK;
 }
 
-static snn_status prepare(bench *b, const arguments *a, snn_error *err) {
-  snn_shape shape = snn_network_input(b->net);
-  size_t input = snn_shape_size(shape), total = PICTURES + b->batch - 1;
+/* PICTURES made inputs: *images is malloc'ed. */
+static snn_status make_pictures(const snn_network *net, float **images, snn_error *err) {
+  snn_shape shape = snn_network_input(net);
+  size_t input = snn_shape_size(shape);
   uint8_t *pixels = malloc(input);
-  snn_dataset *data = NULL;
-  snn_status status = SNN_OK;
+  float *out = calloc(PICTURES, input * sizeof *out);
+  for (uint32_t k = 0; pixels && out && k < PICTURES; k++) {
+    make_picture(shape, k, pixels);
+    snn_image_normalise(pixels, shape, snn_network_preprocess(net), out + k * input);
+  }
+  snn_status status = pixels && out ? SNN_OK : (err->status = SNN_ERR_NO_MEMORY);
+  free(pixels);
+  if (status == SNN_OK)
+    *images = out;
+  else
+    free(out);
+  return status;
+}
+
+static snn_status prepare(bench *b, const char *data, snn_error *err) {
+  const snn_network *net = b->model.net;
+  size_t input = snn_shape_size(snn_network_input(net)), total = PICTURES + b->batch - 1, n = PICTURES;
+  float *pictures = NULL;
+  snn_status status =
+      data ? tool_load_pictures(data, net, PICTURES, &pictures, &n, err) : make_pictures(net, &pictures, err);
+  if (status != SNN_OK) return status;
   b->capacity = 1 << 16;
   b->images = calloc(total, input * sizeof(float));
-  b->scores = calloc(b->batch, snn_network_classes(b->net) * sizeof(float));
-  b->spikes = calloc(b->batch, snn_network_layers(b->net) * sizeof *b->spikes);
+  b->scores = calloc(b->batch, snn_network_classes(net) * sizeof(float));
+  b->spikes = calloc(b->batch, snn_network_layers(net) * sizeof *b->spikes);
   b->times = calloc(b->capacity, sizeof *b->times);
-  if (!pixels || !b->images || !b->scores || !b->spikes || !b->times) {
-    status = err->status = SNN_ERR_NO_MEMORY;
-    goto cleanup;
-  }
-  if (a->data) status = tool_open_data(a->data, b->net, &data, err);
-  for (size_t i = 0; status == SNN_OK && i < total; i++) {
-    if (data) {
-      size_t picture = i % PICTURES % snn_dataset_count(data);
-      status = tool_read_inputs(data, b->net, &picture, 1, pixels, b->images + i * input, err);
-    } else {
-      make_picture(shape, (uint32_t)(i % PICTURES), pixels);
-      snn_image_normalise(pixels, shape, snn_network_preprocess(b->net), b->images + i * input);
-    }
-  }
-cleanup:
-  snn_dataset_free(data);
-  free(pixels);
+  if (!b->images || !b->scores || !b->spikes || !b->times) status = err->status = SNN_ERR_NO_MEMORY;
+  for (size_t i = 0; status == SNN_OK && i < total; i++)
+    memcpy(b->images + i * input, pictures + i % PICTURES % n * input, input * sizeof *pictures);
+  free(pictures);
   return status;
 }
 
@@ -160,17 +158,17 @@ static int print_json(const bench *b, const measurement *m, size_t n) {
     json_array_append_new(rows, json_pack("{s:i, s:I, s:f, s:f, s:f, s:f}", "timesteps", (int)m[i].timesteps, "runs",
                                           (json_int_t)m[i].runs, "min_ms", m[i].min_ms, "median_ms", m[i].median_ms,
                                           "images_per_second", 1000.0 * b->batch / m[i].median_ms, "rate", m[i].rate));
-  return tool_print_json(json_pack("{s:s, s:i, s:i, s:s, s:s, s:s, s:o}", "model", snn_network_name(b->net), "threads",
-                                   (int)snn_session_threads(b->session), "batch", (int)b->batch, "neuron",
-                                   snn_neuron_name(b->run.neuron), "init", snn_init_name(b->run.init), "kernels",
-                                   snn_kernels_name(), "rows", rows));
+  return tool_print_json(json_pack("{s:s, s:i, s:i, s:s, s:s, s:s, s:o}", "model", snn_network_name(b->model.net),
+                                   "threads", (int)snn_session_threads(b->model.session), "batch", (int)b->batch,
+                                   "neuron", snn_neuron_name(b->model.run.neuron), "init",
+                                   snn_init_name(b->model.run.init), "kernels", snn_kernels_name(), "rows", rows));
 }
 
 static void print_table(const bench *b, const measurement *m, size_t n) {
   char name[TOOL_MAX_TEXT];
-  printf("%s: %u threads, batch %u, neuron=%s, init=%s, kernels %s\n", tool_plain(snn_network_name(b->net), name),
-         snn_session_threads(b->session), b->batch, snn_neuron_name(b->run.neuron), snn_init_name(b->run.init),
-         snn_kernels_name());
+  printf("%s: %u threads, batch %u, neuron=%s, init=%s, kernels %s\n", tool_plain(snn_network_name(b->model.net), name),
+         snn_session_threads(b->model.session), b->batch, snn_neuron_name(b->model.run.neuron),
+         snn_init_name(b->model.run.init), snn_kernels_name());
   printf("%5s  %8s  %12s  %12s  %10s  %8s\n", "T", "runs", "min ms", "median ms", "images/s", "rate");
   for (size_t i = 0; i < n; i++)
     printf("%5u  %8zu  %12.3f  %12.3f  %10.1f  %8.4f\n", m[i].timesteps, m[i].runs, m[i].min_ms, m[i].median_ms,
@@ -178,32 +176,27 @@ static void print_table(const bench *b, const measurement *m, size_t n) {
 }
 
 int tool_bench(int argc, char **argv) {
-  static const struct argp argp = {options, parse, "MODEL", "Measure speed: milliseconds a call, pictures a second.",
-                                   NULL,    NULL,  NULL};
+  static const struct argp_child children[] = {{&tool_model_argp, 0, NULL, 0}, {&tool_run_argp, 0, NULL, 0}, {0}};
+  static const struct argp argp = {options,  parse, NULL, "Measure speed: milliseconds a call, pictures a second.",
+                                   children, NULL,  NULL};
   arguments a = {.batch = 1, .seconds = 2};
   int code = tool_parse(&argp, argc, argv, &a);
   if (code != EXIT_OK) return code;
 
-  snn_network *net = NULL;
-  snn_calibration *calibration = NULL;
   bench b = {.batch = a.batch, .seconds = a.seconds};
   measurement rows[TOOL_MAX_LIST];
   snn_error err = {0};
-  const char *subject = a.model;
-  snn_status status = snn_network_load(a.model, &net, &err);
-  if (status == SNN_OK && (status = tool_load_calibration(net, &a.run, &calibration, &err)) != SNN_OK)
-    subject = a.run.calibration;
-  snn_session_options session = {.threads = a.run.threads};
-  if (status == SNN_OK) status = snn_session_create(net, &session, &b.session, &err);
+  const char *subject;
+  snn_status status = tool_open_model(&a.request, &b.model, &subject, &err);
   if (status == SNN_OK) {
-    b.net = net;
-    b.run = tool_run_options(net, &a.run);
-    b.run.calibration = calibration;
-    if (!a.n_timesteps) a.timesteps[a.n_timesteps++] = b.run.timesteps;
+    if (!a.n_timesteps) a.timesteps[a.n_timesteps++] = b.model.run.timesteps;
     if (a.data) subject = a.data;
-    status = prepare(&b, &a, &err);
+    status = prepare(&b, a.data, &err);
   }
-  for (size_t i = 0; status == SNN_OK && i < a.n_timesteps; i++) status = measure(&b, a.timesteps[i], &rows[i], &err);
+  for (size_t i = 0; status == SNN_OK && i < a.n_timesteps; i++) {
+    subject = a.request.model;
+    status = measure(&b, a.timesteps[i], &rows[i], &err);
+  }
   if (status != SNN_OK)
     code = tool_fail(subject, &err);
   else if (a.json)
@@ -214,8 +207,6 @@ int tool_bench(int argc, char **argv) {
   free(b.scores);
   free(b.spikes);
   free(b.times);
-  snn_session_free(b.session);
-  snn_calibration_free(calibration);
-  snn_network_free(net);
+  tool_close_model(&b.model);
   return code;
 }

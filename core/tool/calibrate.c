@@ -4,19 +4,19 @@
 
 #include "tool/tool.h"
 
-enum { KEY_DATA = TOOL_KEY_OWN, KEY_METHOD, KEY_GRAIN, KEY_PLAIN, KEY_ROUNDS };
+enum { KEY_METHOD = TOOL_KEY_OWN, KEY_GRAIN, KEY_PLAIN, KEY_ROUNDS };
 
 typedef struct arguments {
-  const char *model, *data, *output;
+  tool_request request;
+  const char *data, *output;
   uint32_t timesteps[TOOL_MAX_LIST];
   snn_calibrate_options opt;
   uint32_t limit;
-  tool_run_request run;
 } arguments;
 
 static const struct argp_option options[] = {
     {"output", 'o', "FILE", 0, "the calibration file to write", 0},
-    {"data", KEY_DATA, "DATA", 0,
+    {"data", TOOL_KEY_DATA, "DATA", 0,
      "pictures: a folder of class folders or of PNGs, a CIFAR-10 binary file, an IDX file (labels are not used)", 0},
     {"limit", TOOL_KEY_LIMIT, "N", 0, "use at most N pictures, evenly spaced (default 200; 0: all)", 0},
     {"timesteps", 'T', "LIST", 0, "make a table for each, such as 8,16,32", 0},
@@ -24,9 +24,6 @@ static const struct argp_option options[] = {
     {"granularity", KEY_GRAIN, "GRAIN", 0, "a potential per layer, channel (default) or neuron", 0},
     {"rounds", KEY_ROUNDS, "N", 0, "matched: correct each layer N times (default 2)", 0},
     {"plain-mean", KEY_PLAIN, NULL, 0, "data: average all residual potentials, as IC-SNN's Algorithm 2 is printed", 0},
-    {"neuron", TOOL_KEY_NEURON, "NEURON", 0, "neuron model (default if)", 0},
-    {"tau", TOOL_KEY_TAU, "TAU", 0, "for neurons that leak: what remains of a potential after a step", 0},
-    {"threads", TOOL_KEY_THREADS, "N", 0, "OpenMP threads (default: what the machine allows)", 0},
     {0}};
 
 static snn_granularity granularity(struct argp_state *state, const char *text) {
@@ -42,7 +39,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
   switch (key) {
     case 'o': a->output = arg; return 0;
     case 'T': a->opt.n_timesteps = tool_timesteps(state, arg, a->timesteps); return 0;
-    case KEY_DATA: a->data = arg; return 0;
+    case TOOL_KEY_DATA: a->data = arg; return 0;
     case TOOL_KEY_LIMIT: a->limit = tool_number(state, "limit", arg, 0, UINT32_MAX); return 0;
     case KEY_METHOD:
       if (!snn_init_parse(arg, &a->opt.method) || a->opt.method < SNN_INIT_WEIGHTS)
@@ -51,48 +48,25 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case KEY_GRAIN: a->opt.granularity = granularity(state, arg); return 0;
     case KEY_ROUNDS: a->opt.rounds = tool_number(state, "rounds", arg, 1, 16); return 0;
     case KEY_PLAIN: a->opt.plain_mean = true; return 0;
-    case ARGP_KEY_ARG:
-      if (a->model) argp_error(state, "one model at a time; '%s' is a second one", arg);
-      a->model = arg;
-      return 0;
+    case ARGP_KEY_INIT: state->child_inputs[0] = state->child_inputs[1] = &a->request; return 0;
     case ARGP_KEY_END:
-      if (!a->model) argp_error(state, "which model file?");
       if (!a->output) argp_error(state, "where to? -o FILE names the calibration file to write");
       if (!a->opt.n_timesteps) argp_error(state, "for which timesteps? -T 8,16,32");
       if (!a->data && a->opt.method != SNN_INIT_WEIGHTS) argp_error(state, "from which pictures? --data names them");
       return 0;
-    default: return tool_run_option(key, arg, state, &a->run);
+    default: return ARGP_ERR_UNKNOWN;
   }
-}
-
-/* Pictures of a data set, evenly spaced, as inputs; *images is malloc'ed. */
-static snn_status read_pictures(const arguments *a, const snn_network *net, float **images, size_t *n, snn_error *err) {
-  snn_dataset *data = NULL;
-  size_t size = snn_shape_size(snn_network_input(net));
-  snn_status status = snn_dataset_open(a->data, NULL, &data, err);
-  if (status != SNN_OK) return status;
-  size_t available = snn_dataset_count(data), wanted = a->limit && a->limit < available ? a->limit : available;
-  uint8_t *pixels = malloc(size);
-  *images = calloc(wanted, size * sizeof(float));
-  if (!pixels || !*images) status = err->status = SNN_ERR_NO_MEMORY;
-  for (size_t i = 0; status == SNN_OK && i < wanted; i++) {
-    size_t picture = (size_t)((double)i * (double)available / (double)wanted);
-    status = tool_read_inputs(data, net, &picture, 1, pixels, *images + i * size, err);
-  }
-  free(pixels);
-  snn_dataset_free(data);
-  *n = wanted;
-  return status;
 }
 
 int tool_calibrate(int argc, char **argv) {
+  static const struct argp_child children[] = {{&tool_model_argp, 0, NULL, 0}, {&tool_neuron_argp, 0, NULL, 0}, {0}};
   static const struct argp argp = {
       options,
       parse,
-      "MODEL",
+      NULL,
       "Find initial membrane potentials from pictures, so that the spiking network needs fewer "
       "timesteps; nothing is trained.",
-      NULL,
+      children,
       NULL,
       NULL};
   arguments a = {.limit = 200, .opt = {.method = SNN_INIT_MATCHED, .granularity = SNN_GRAIN_CHANNEL}};
@@ -105,21 +79,21 @@ int tool_calibrate(int argc, char **argv) {
   size_t n = 0;
   tool_progress progress = {0};
   snn_error err = {0};
-  const char *subject = a.model;
-  snn_status status = snn_network_load(a.model, &net, &err);
+  const char *subject = a.request.model;
+  snn_status status = snn_network_load(a.request.model, &net, &err);
   if (status == SNN_OK && a.data) {
     subject = a.data;
-    status = read_pictures(&a, net, &images, &n, &err);
+    status = tool_load_pictures(a.data, net, a.limit, &images, &n, &err);
   }
   if (status == SNN_OK) {
-    snn_run_options run = tool_run_options(net, &a.run);
+    snn_run_options run = tool_run_options(net, &a.request);
     a.opt.timesteps = a.timesteps;
     a.opt.neuron = run.neuron;
     a.opt.tau = run.tau;
-    a.opt.threads = a.run.threads;
+    a.opt.threads = a.request.threads;
     a.opt.progress = tool_show_progress;
     a.opt.progress_context = &progress;
-    subject = a.model;
+    subject = a.request.model;
     status = snn_calibrate(net, images, n, &a.opt, &calibration, &err);
   }
   if (status == SNN_OK) {

@@ -9,17 +9,15 @@
 enum { KEY_TOP = TOOL_KEY_OWN, KEY_TRACE, KEY_REFERENCE, MAX_IMAGES = 4096 };
 
 typedef struct arguments {
-  const char *model;
+  tool_request request;
   const char **images;
   size_t n_images;
   uint32_t timesteps, top_k;
   bool trace, reference;
-  tool_run_request run;
 } arguments;
 
 static const struct argp_option options[] = {
     {"timesteps", 'T', "T", 0, "timesteps (default: the model's recommendation)", 0},
-    TOOL_RUN_OPTIONS,
     {"top-k", KEY_TOP, "K", 0, "classes listed (default 5)", 0},
     {"trace", KEY_TRACE, "WHAT", 0, "layers: spikes of every layer; none (default)", 0},
     {"reference", KEY_REFERENCE, NULL, 0, "add the float network's answer", 0},
@@ -36,18 +34,19 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         argp_error(state, "trace: '%s' is not known; there are: none, layers", arg);
       a->trace = strcmp(arg, "layers") == 0;
       return 0;
+    case ARGP_KEY_INIT: state->child_inputs[0] = &a->request; return 0;
     case ARGP_KEY_ARG:
-      if (!a->model) {
-        a->model = arg;
+      if (!a->request.model) {
+        a->request.model = arg;
         return 0;
       }
       if (a->n_images == MAX_IMAGES) argp_error(state, "more than %d pictures", MAX_IMAGES);
       a->images[a->n_images++] = arg;
       return 0;
     case ARGP_KEY_END:
-      if (!a->model || !a->n_images) argp_error(state, "a model file and at least one PNG are needed");
+      if (!a->request.model || !a->n_images) argp_error(state, "a model file and at least one PNG are needed");
       return 0;
-    default: return tool_run_option(key, arg, state, &a->run);
+    default: return ARGP_ERR_UNKNOWN;
   }
 }
 
@@ -216,17 +215,16 @@ static int print_answer(const snn_network *net, const arguments *a, const snn_ru
 }
 
 int tool_classify(int argc, char **argv) {
+  static const struct argp_child children[] = {{&tool_run_argp, 0, NULL, 0}, {0}};
   static const struct argp argp = {options,
                                    parse,
                                    "MODEL IMAGE.png...",
                                    "Classify pictures with a model file; prints the answer the daemon would give.",
-                                   NULL,
+                                   children,
                                    NULL,
                                    NULL};
   arguments a = {.top_k = 5, .images = calloc(MAX_IMAGES, sizeof *a.images)};
-  snn_network *net = NULL;
-  snn_session *session = NULL;
-  snn_calibration *calibration = NULL;
+  tool_model m = {0};
   batch b = {0};
   snn_error err = {0};
   snn_status status;
@@ -234,13 +232,8 @@ int tool_classify(int argc, char **argv) {
   int code = a.images ? tool_parse(&argp, argc, argv, &a) : EXIT_FAILED;
   if (code != EXIT_OK) goto cleanup;
 
-  subject = a.model;
-  status = snn_network_load(a.model, &net, &err);
-  if (status == SNN_OK && (status = tool_load_calibration(net, &a.run, &calibration, &err)) != SNN_OK)
-    subject = a.run.calibration;
-  snn_session_options session_options = {.threads = a.run.threads};
-  if (status == SNN_OK) status = snn_session_create(net, &session_options, &session, &err);
-  if (status == SNN_OK && !allocate(&b, net, a.n_images)) {
+  status = tool_open_model(&a.request, &m, &subject, &err);
+  if (status == SNN_OK && !allocate(&b, m.net, a.n_images)) {
     fputs("snn: out of memory\n", stderr);
     code = EXIT_FAILED;
     goto cleanup;
@@ -248,26 +241,22 @@ int tool_classify(int argc, char **argv) {
   uint64_t t0 = snn_clock_ns();
   for (size_t i = 0; status == SNN_OK && i < a.n_images; i++) {
     subject = a.images[i];
-    status = load_image(a.images[i], net, b.pixels, b.images + i * snn_shape_size(snn_network_input(net)), &err);
+    status = load_image(a.images[i], m.net, b.pixels, b.images + i * snn_shape_size(snn_network_input(m.net)), &err);
   }
   uint64_t t1 = snn_clock_ns();
   if (status == SNN_OK) {
-    snn_run_options run = tool_run_options(net, &a.run);
-    if (a.timesteps) run.timesteps = a.timesteps;
-    run.calibration = calibration;
-    subject = a.model;
-    status = snn_session_run(session, b.images, a.n_images, &run, b.scores, &b.stats, &err);
+    if (a.timesteps) m.run.timesteps = a.timesteps;
+    subject = a.request.model;
+    status = snn_session_run(m.session, b.images, a.n_images, &m.run, b.scores, &b.stats, &err);
     uint64_t t2 = snn_clock_ns();
     if (status == SNN_OK && a.reference)
-      status = snn_session_reference(session, b.images, a.n_images, b.reference, &err);
-    if (status == SNN_OK) code = print_answer(net, &a, &run, &b, (double)(t1 - t0) / 1e6, (double)(t2 - t1) / 1e6);
+      status = snn_session_reference(m.session, b.images, a.n_images, b.reference, &err);
+    if (status == SNN_OK) code = print_answer(m.net, &a, &m.run, &b, (double)(t1 - t0) / 1e6, (double)(t2 - t1) / 1e6);
   }
   if (status != SNN_OK) code = tool_fail(subject, &err);
 cleanup:
   release(&b);
-  snn_session_free(session);
-  snn_calibration_free(calibration);
-  snn_network_free(net);
+  tool_close_model(&m);
   free(a.images);
   return code;
 }

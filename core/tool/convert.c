@@ -6,17 +6,7 @@
 
 #include "tool/tool.h"
 
-enum {
-  KEY_DATA = TOOL_KEY_OWN,
-  KEY_THRESHOLD,
-  KEY_PER,
-  KEY_MEAN,
-  KEY_STD,
-  KEY_LABELS,
-  KEY_NAME,
-  KEY_WEIGHTS,
-  KEY_BACKGROUND
-};
+enum { KEY_THRESHOLD = TOOL_KEY_OWN, KEY_PER, KEY_MEAN, KEY_STD, KEY_LABELS, KEY_NAME, KEY_WEIGHTS, KEY_BACKGROUND };
 
 typedef struct arguments {
   const char *onnx, *output, *data, *labels_file;
@@ -25,12 +15,12 @@ typedef struct arguments {
   int n_mean, n_std;
   snn_weight_format weights;
   uint32_t timesteps[TOOL_MAX_LIST];
-  tool_run_request run;
+  tool_request request;
 } arguments;
 
 static const struct argp_option options[] = {
     {"output", 'o', "FILE", 0, "the model file to write, such as model.safetensors", 0},
-    {"data", KEY_DATA, "DATA", 0,
+    {"data", TOOL_KEY_DATA, "DATA", 0,
      "pictures to take activations from: a folder of class folders or of PNGs, a CIFAR-10 binary file, an IDX file", 0},
     {"limit", TOOL_KEY_LIMIT, "N", 0, "use at most N pictures, evenly spaced (default 1000; 0: all)", 0},
     {"threshold", KEY_THRESHOLD, "RULE", 0, "max, percentile=P (default percentile=99.9) or clip", 0},
@@ -98,7 +88,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
       if (tool_timesteps(state, arg, a->timesteps) != 1) argp_error(state, "timesteps: one number is recommended");
       a->opt.recommended_timesteps = a->timesteps[0];
       return 0;
-    case KEY_DATA: a->data = arg; return 0;
+    case TOOL_KEY_DATA: a->data = arg; return 0;
     case TOOL_KEY_LIMIT: a->opt.data_limit = tool_number(state, "limit", arg, 0, UINT32_MAX); return 0;
     case KEY_THRESHOLD: threshold_rule(state, arg, &a->opt); return 0;
     case KEY_PER: a->opt.scope = (snn_threshold_scope)choice(state, "per", arg, scopes, 2); return 0;
@@ -118,7 +108,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
       if (!a->data && a->opt.threshold != SNN_THRESHOLD_CLIP)
         argp_error(state, "--data is needed: thresholds are taken from the activations it gives");
       return 0;
-    default: return tool_run_option(key, arg, state, &a->run);
+    default: return tool_run_option(key, arg, state, &a->request);
   }
 }
 
@@ -231,8 +221,8 @@ int tool_convert(int argc, char **argv) {
     a.opt.preprocess = &a.preprocess;
     a.opt.data = data;
     a.opt.data_name = name_of_data;
-    a.opt.recommended_init = a.run.init;
-    a.opt.threads = a.run.threads;
+    a.opt.recommended_init = a.request.init;
+    a.opt.threads = a.request.threads;
     a.opt.progress = tool_show_progress;
     a.opt.progress_context = &progress;
     status = snn_convert_onnx(a.onnx, &a.opt, &net, &err);

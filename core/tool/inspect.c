@@ -5,7 +5,7 @@
 #include "tool/tool.h"
 
 typedef struct arguments {
-  const char *model;
+  tool_request request;
   bool json;
 } arguments;
 
@@ -13,15 +13,10 @@ static const struct argp_option options[] = {{"json", TOOL_KEY_JSON, NULL, 0, "a
 
 static error_t parse(int key, char *arg, struct argp_state *state) {
   arguments *a = state->input;
+  (void)arg;
   switch (key) {
     case TOOL_KEY_JSON: a->json = true; return 0;
-    case ARGP_KEY_ARG:
-      if (a->model) argp_error(state, "one model at a time; '%s' is a second one", arg);
-      a->model = arg;
-      return 0;
-    case ARGP_KEY_END:
-      if (!a->model) argp_error(state, "which model file?");
-      return 0;
+    case ARGP_KEY_INIT: state->child_inputs[0] = &a->request; return 0;
     default: return ARGP_ERR_UNKNOWN;
   }
 }
@@ -117,17 +112,18 @@ static void print_network(const snn_network *net, const char *path) {
 }
 
 int tool_inspect(int argc, char **argv) {
-  static const struct argp argp = {options, parse, "MODEL", "Show what a model file holds.", NULL, NULL, NULL};
+  static const struct argp_child children[] = {{&tool_model_argp, 0, NULL, 0}, {0}};
+  static const struct argp argp = {options, parse, NULL, "Show what a model file holds.", children, NULL, NULL};
   arguments a = {0};
   int code = tool_parse(&argp, argc, argv, &a);
   if (code != EXIT_OK) return code;
   snn_network *net;
   snn_error err = {0};
-  if (snn_network_load(a.model, &net, &err) != SNN_OK) return tool_fail(a.model, &err);
+  if (snn_network_load(a.request.model, &net, &err) != SNN_OK) return tool_fail(a.request.model, &err);
   if (a.json)
     code = tool_print_json(network_json(net));
   else
-    print_network(net, a.model);
+    print_network(net, a.request.model);
   snn_network_free(net);
   return code;
 }

@@ -37,52 +37,54 @@ uint32_t tool_number(struct argp_state *state, const char *option, const char *t
 enum { TOOL_MAX_LIST = 64 };
 size_t tool_timesteps(struct argp_state *state, const char *text, uint32_t out[TOOL_MAX_LIST]);
 
-/* Simulation options shared by eval, classify and bench; their argp keys are the option characters and these. */
+/* Keys of options that several subcommands have; a subcommand's own start at TOOL_KEY_OWN. */
 enum {
-  TOOL_KEY_NEURON = 0x100,
+  TOOL_KEY_DATA = 0x100,
+  TOOL_KEY_LIMIT,
+  TOOL_KEY_JSON,
+  TOOL_KEY_CSV,
+  TOOL_KEY_NEURON,
   TOOL_KEY_INIT,
   TOOL_KEY_TAU,
   TOOL_KEY_SHIFT,
   TOOL_KEY_CALIBRATION,
   TOOL_KEY_THREADS,
-  TOOL_KEY_LIMIT,
-  TOOL_KEY_JSON,
-  TOOL_KEY_CSV,
   TOOL_KEY_OWN
 };
 
-/* What was asked for; what stays unset holds the model's recommendation. */
-typedef struct tool_run_request {
-  const char *neuron, *init, *calibration; /* names; a file */
-  float tau;
+/* What the shared options asked for; what stays unset holds the model's recommendation. Strings are those of argv. */
+typedef struct tool_request {
+  const char *model;         /* the one argument that is no option */
+  const char *neuron, *init; /* names, checked */
+  const char *calibration;   /* a file */
+  float tau;                 /* 0: unset */
   bool shift;
-  uint32_t threads;
-} tool_run_request;
+  uint32_t threads; /* 0: what the machine allows */
+} tool_request;
 
-/* Handle one of the shared keys; ARGP_ERR_UNKNOWN for others. */
-error_t tool_run_option(int key, char *arg, struct argp_state *state, tool_run_request *request);
+/* Argp parsers for the `children` of a subcommand's own one. Their input is a tool_request, which the subcommand gives
+ * in ARGP_KEY_INIT: state->child_inputs[i] = &request. */
+extern const struct argp tool_model_argp;  /* MODEL: exactly one argument, which must be there */
+extern const struct argp tool_neuron_argp; /* --neuron --tau --threads */
+extern const struct argp tool_run_argp;    /* these and --init --calibration --shift: all that a run can be told */
 
-/* The run options of a request over a network's defaults. */
-snn_run_options tool_run_options(const snn_network *net, const tool_run_request *request);
+/* Handle one of their options with one's own help text; ARGP_ERR_UNKNOWN for others. */
+error_t tool_run_option(int key, char *arg, struct argp_state *state, tool_request *request);
 
-/* Load the calibration a request names into run->calibration, which the caller frees; NULL where it names none. */
-snn_status tool_load_calibration(const snn_network *net, const tool_run_request *request, snn_calibration **out,
-                                 snn_error *err);
+/* The run options of a request over a network's defaults; without its calibration. */
+snn_run_options tool_run_options(const snn_network *net, const tool_request *request);
 
-/* The argp table entries of the shared options. */
-#define TOOL_RUN_OPTIONS                                                                                               \
-  {"neuron", TOOL_KEY_NEURON, "NEURON", 0, "if (default), if-hard, lif, lif-soft, srif, srif-mpr, asg, if-signed", 0}, \
-      {"init",                                                                                                         \
-       TOOL_KEY_INIT,                                                                                                  \
-       "INIT",                                                                                                         \
-       0,                                                                                                              \
-       "initial potential: zero, half, weights, or with --calibration data, compensated, matched",                     \
-       0},                                                                                                             \
-      {"calibration", TOOL_KEY_CALIBRATION, "FILE", 0, "tables of initial potentials, from `snn calibrate`", 0},       \
-      {"shift", TOOL_KEY_SHIFT, "0|1", 0, "1: theta/2T more current a step in every hidden layer (Deng & Gu)", 0},     \
-      {"tau", TOOL_KEY_TAU, "TAU", 0, "for neurons that leak: what remains of a potential after a step", 0}, {         \
-    "threads", TOOL_KEY_THREADS, "N", 0, "OpenMP threads (default: what the machine allows)", 0                        \
-  }
+/* A model opened as a request asks, ready to run. */
+typedef struct tool_model {
+  snn_network *net;
+  snn_calibration *calibration; /* NULL where the request names none */
+  snn_session *session;
+  snn_run_options run;
+} tool_model;
+
+/* Open; *subject becomes the file that an error is about. On failure too tool_close_model frees what there is. */
+snn_status tool_open_model(const tool_request *request, tool_model *out, const char **subject, snn_error *err);
+void tool_close_model(tool_model *m);
 
 /* A progress line on stderr, only where that is a terminal. */
 typedef struct tool_progress {
@@ -91,9 +93,15 @@ typedef struct tool_progress {
 
 bool tool_show_progress(void *progress, const char *phase, size_t done, size_t total); /* an snn_progress_fn */
 
-/* Load pictures of a data set as normalised inputs: images [n][C,H,W], caller-owned. Errors name the picture. */
-snn_status tool_read_inputs(const snn_dataset *d, const snn_network *net, const size_t *pictures, size_t n,
-                            uint8_t *pixels, float *images, snn_error *err);
+/* Pictures [first, first + n) of a data set as normalised inputs: images [n][C,H,W], caller-owned. Errors name the
+ * picture. */
+snn_status tool_read_inputs(const snn_dataset *d, const snn_network *net, size_t first, size_t n, float *images,
+                            snn_error *err);
+
+/* At most `limit` pictures (0: all) of a data set whose labels do not matter, evenly spaced, as normalised inputs:
+ * *images [*n][C,H,W], the caller's to free. */
+snn_status tool_load_pictures(const char *path, const snn_network *net, uint32_t limit, float **images, size_t *n,
+                              snn_error *err);
 
 /* s as one line for a terminal: control characters, which a hostile file may hold, become '?'. Returns buf. */
 enum { TOOL_MAX_TEXT = 256 };
