@@ -83,6 +83,13 @@ $(BUILD)/obj/core/kernels/avx2.o: CFLAGS_ALL += -mavx2
 $(BUILD)/obj/core/kernels/avx512.o: CFLAGS_ALL += -mavx512f
 endif
 
+# The web page is part of the program; charts come from Debian's Chart.js.
+CHART_JS := /usr/share/javascript/chart.js/chart.min.js
+$(BUILD)/obj/server/web_files.o: CPPFLAGS_ALL += -DCHART_JS=\"$(CHART_JS)\"
+$(BUILD)/obj/server/web_files.o: $(wildcard clients/web/*) $(CHART_JS)
+$(CHART_JS):
+	@echo 'missing: $@ (Debian package libjs-chart.js): run make deps' >&2; false
+
 $(LIB): $(call objects,$(LIB_SOURCES))
 $(SERVER_LIB): $(call objects,$(filter-out server/main.c,$(SERVER_SOURCES)))
 $(LIB) $(SERVER_LIB):

@@ -5,9 +5,10 @@
 #   deploy/install-deps.sh GROUP...     groups: build demo test lint train
 set -eu
 
-build="gcc libc6-dev make pkg-config libmicrohttpd-dev libjansson-dev libpng-dev nettle-dev"
+build="gcc libc6-dev make pkg-config libmicrohttpd-dev libjansson-dev libpng-dev nettle-dev libjs-chart.js"
 demo="curl jq bsdextrautils"
-test="clang libclang-rt-14-dev libomp-14-dev libcmocka-dev gcovr curl jq xz-utils
+test="chromium chromium-driver python3-selenium npm
+      clang libclang-rt-14-dev libomp-14-dev libcmocka-dev gcovr curl jq xz-utils
       python3 python3-pytest python3-requests python3-numpy python3-pil python3-onnx python3-torch"
 lint="clang-format clang-tidy cppcheck"
 train="python3 python3-torch python3-numpy python3-pil python3-onnx npm"

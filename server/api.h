@@ -6,6 +6,9 @@
 #include "server.h"
 
 void api_index(server *s, request *r);
+void api_web_file(server *s, request *r);
+void api_samples(server *s, request *r);
+void api_sample(server *s, request *r);
 void api_live(server *s, request *r);
 void api_ready(server *s, request *r);
 void api_status(server *s, request *r);

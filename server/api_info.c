@@ -1,14 +1,9 @@
-/* Handlers that only tell: index, health, status, models. They compute nothing and wait for nothing. */
+/* Handlers that only tell: health, status, models. They compute nothing and wait for nothing. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "api.h"
 #include "json_info.h"
-
-void api_index(server *s, request *r) {
-  (void)s;
-  reply_json(r, 200, json_info_index());
-}
 
 void api_live(server *s, request *r) {
   (void)s;

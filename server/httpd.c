@@ -40,8 +40,12 @@ static enum MHD_Result send_reply(exchange *x) {
   httpd_multipart_free(x);
   request_drop_inference(r);
   reply *out = &r->reply;
+  union {
+    const void *constant;
+    void *buffer; /* libmicrohttpd does not write to a persistent buffer */
+  } body = {.constant = out->body ? out->body : out->constant};
   struct MHD_Response *response = MHD_create_response_from_buffer(
-      out->n_body, out->body, out->body ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
+      out->n_body, body.buffer, out->body ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
   if (!response) return MHD_NO;
   out->body = NULL; /* the response owns it now */
   bool ok = MHD_add_response_header(response, "X-Request-Id", r->id) == MHD_YES;

@@ -35,6 +35,8 @@ static enum MHD_Result on_header(void *context, enum MHD_ValueKind kind, const c
     r->content_encoding = value;
   } else if (strcasecmp(name, "If-None-Match") == 0) {
     r->if_none_match = value;
+  } else if (strcasecmp(name, "Accept") == 0) {
+    r->accept = value;
   } else if (strcasecmp(name, "X-Request-Id") == 0) {
     scan->offered_id = value;
   } else if (strcasecmp(name, "Expect") == 0) {

@@ -125,7 +125,13 @@ char *json_info_health(const char *state) {
 }
 
 char *json_info_index(void) {
-  return print(json_pack("{s:s, s:s, s:[s,s,s,s,s]}", "server", "spiked", "version", SPIKED_VERSION, "api",
-                         "GET /v1/models", "GET /v1/models/{model}", "POST /v1/models/{model}/classify",
-                         "GET /v1/status", "GET /readyz"));
+  return print(json_pack("{s:s, s:s, s:[s,s,s,s,s,s]}", "server", "spiked", "version", SPIKED_VERSION, "api",
+                         "GET /v1/models", "GET /v1/models/{model}", "GET /v1/models/{model}/samples",
+                         "POST /v1/models/{model}/classify", "GET /v1/status", "GET /readyz"));
+}
+
+char *json_info_samples(char (*names)[SAMPLE_NAME_MAX + 1], size_t n) {
+  json_t *list = json_array();
+  for (size_t i = 0; i < n; i++) json_array_append_new(list, json_string(names[i]));
+  return print(json_pack("{s:o}", "samples", list));
 }

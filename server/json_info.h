@@ -13,4 +13,9 @@ char *json_info_status(struct server *s, model_entry *const *entries, size_t n);
 char *json_info_health(const char *state);                                       /* GET /livez, /readyz */
 char *json_info_index(void);                                                     /* GET / */
 
+enum { SAMPLES_MAX = 64, SAMPLE_NAME_MAX = 68 };
+
+/* The listing of a model's sample pictures. */
+char *json_info_samples(char (*names)[SAMPLE_NAME_MAX + 1], size_t n);
+
 #endif

@@ -9,19 +9,20 @@
 #include "inference.h"
 #include "problem.h"
 
-enum { REQUEST_ID_MAX = 128, PARAMETERS_MAX = 32, PATH_MAX_BYTES = 1024, REPLY_HEADERS_MAX = 6 };
+enum { REQUEST_ID_MAX = 128, ITEM_MAX = 128, PARAMETERS_MAX = 32, PATH_MAX_BYTES = 1024, REPLY_HEADERS_MAX = 8 };
 
 struct route;
 
 typedef struct reply_header {
   const char *name; /* static */
-  char value[160];
+  char value[224];
 } reply_header;
 
 typedef struct reply {
   unsigned status;          /* 0: there is no reply yet */
   const char *content_type; /* static */
-  char *body;               /* owned; NULL: empty */
+  char *body;               /* owned; NULL: empty, or what `constant` points to */
+  const void *constant;     /* a body that lives as long as the program */
   size_t n_body;
   reply_header headers[REPLY_HEADERS_MAX];
   size_t n_headers;
@@ -38,13 +39,15 @@ typedef struct request {
   char method[16];
   char path[PATH_MAX_BYTES];      /* decoded, without the query */
   char model[MODEL_NAME_MAX + 1]; /* {model} of the path; "" when the route has none or it is not a valid name */
+  char item[ITEM_MAX + 1]; /* what stands at the path's other place in braces; "" when there is none or too long */
   parameter parameters[PARAMETERS_MAX];
   size_t n_parameters;
-  const char *content_type, *content_encoding, *if_none_match; /* borrowed from the connection; NULL when absent */
-  const struct route *route;                                   /* NULL: none was found */
-  uint64_t begun_ns;                                           /* when its header was complete */
-  inference *inference; /* owned, except while workers have it; NULL for most routes, and once the reply is made */
-  uint32_t timesteps;   /* what it asked for, for the log; 0: nothing was simulated */
+  const char *content_type, *content_encoding, *if_none_match,
+      *accept;               /* borrowed from the connection; NULL when absent */
+  const struct route *route; /* NULL: none was found */
+  uint64_t begun_ns;         /* when its header was complete */
+  inference *inference;      /* owned, except while workers have it; NULL for most routes, and once the reply is made */
+  uint32_t timesteps;        /* what it asked for, for the log; 0: nothing was simulated */
   size_t n_images;
   problem problem;
   reply reply;

@@ -9,6 +9,7 @@
 
 static const route table[] = {
     {"GET", "/", NULL, NULL, api_index},
+    {"GET", "/web/{file}", NULL, NULL, api_web_file},
     {"GET", "/livez", NULL, NULL, api_live},
     {"GET", "/readyz", NULL, NULL, api_ready},
     {"GET", "/v2/health/live", NULL, NULL, api_live},
@@ -16,6 +17,8 @@ static const route table[] = {
     {"GET", "/v1/status", NULL, NULL, api_status},
     {"GET", "/v1/models", NULL, NULL, api_models},
     {"GET", "/v1/models/{model}", NULL, NULL, api_model},
+    {"GET", "/v1/models/{model}/samples", NULL, NULL, api_samples},
+    {"GET", "/v1/models/{model}/samples/{file}", NULL, NULL, api_sample},
     {"POST", "/v1/models/{model}/classify", api_classify_begin, api_classify_start, api_classify_answer},
 };
 enum { N_ROUTES = sizeof table / sizeof *table };
@@ -25,16 +28,21 @@ const route *router_table(size_t *n) {
   return table;
 }
 
-/* Does `path` follow `pattern`? The segment at {model} is given as [*model, *model + *n_model). */
-static bool matches(const char *pattern, const char *path, const char **model, size_t *n_model) {
-  static const char place[] = "{model}";
+/* A piece of a path. */
+typedef struct segment {
+  const char *at;
+  size_t n;
+} segment;
+
+/* Does `path` follow `pattern`? What stands at {model} goes to *model, what stands at any other {name} to *item. */
+static bool matches(const char *pattern, const char *path, segment *model, segment *item) {
   while (*pattern && *path) {
-    if (strncmp(pattern, place, sizeof place - 1) == 0) {
-      *model = path;
-      *n_model = strcspn(path, "/");
-      if (*n_model == 0) return false;
-      pattern += sizeof place - 1;
-      path += *n_model;
+    if (*pattern == '{') {
+      segment found = {path, strcspn(path, "/")};
+      if (found.n == 0) return false;
+      *(strncmp(pattern, "{model}", 7) == 0 ? model : item) = found;
+      pattern += strcspn(pattern, "}") + 1;
+      path += found.n;
     } else if (*pattern++ != *path++) {
       return false;
     }
@@ -46,13 +54,13 @@ void router_find(request *r) {
   char allow[64] = "";
   const char *method = strcmp(r->method, "HEAD") == 0 ? "GET" : r->method;
   for (size_t i = 0; i < N_ROUTES; i++) {
-    const char *model = "";
-    size_t n_model = 0;
-    if (!matches(table[i].pattern, r->path, &model, &n_model)) continue;
+    segment model = {"", 0}, item = {"", 0};
+    if (!matches(table[i].pattern, r->path, &model, &item)) continue;
     if (strcmp(table[i].method, method) == 0) {
       r->route = &table[i];
-      if (n_model <= MODEL_NAME_MAX) snprintf(r->model, sizeof r->model, "%.*s", (int)n_model, model);
+      if (model.n <= MODEL_NAME_MAX) snprintf(r->model, sizeof r->model, "%.*s", (int)model.n, model.at);
       if (!registry_name_valid(r->model)) r->model[0] = 0;
+      if (item.n <= ITEM_MAX) snprintf(r->item, sizeof r->item, "%.*s", (int)item.n, item.at);
       return;
     }
     size_t n = strlen(allow);
