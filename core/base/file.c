@@ -8,10 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
+
+enum { SUFFIX_BYTES = sizeof ".01234567" };
 
 const char *snn_base_name(const char *path) {
   const char *slash = strrchr(path, '/');
@@ -61,29 +64,37 @@ void snn_unmap(snn_mapping *mapping) {
   *mapping = (snn_mapping){NULL, 0};
 }
 
+/* Create a file of a name that is not taken, PATH.xxxxxxxx, as readable as any file its owner makes: unlike mkstemp's,
+ * its mode is 0666 less the umask, which cannot be read without setting it for all threads. Gives -1 and errno. */
+static int create_beside(char *name, size_t n_path) {
+  for (int attempt = 0; attempt < 100; attempt++) {
+    uint32_t random;
+    if (getrandom(&random, sizeof random, 0) != sizeof random) return -1;
+    snprintf(name + n_path, SUFFIX_BYTES, ".%08x", random);
+    int fd = open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd >= 0 || errno != EEXIST) return fd;
+  }
+  return -1;
+}
+
 snn_status snn_replace_begin(const char *path, snn_replace *out, snn_error *err) {
-  static const char suffix[] = ".XXXXXX";
   snn_replace r = {.fd = -1};
   size_t n = strlen(path);
   r.path = strdup(path);
-  r.temporary = malloc(n + sizeof suffix);
+  r.temporary = malloc(n + SUFFIX_BYTES);
   if (!r.path || !r.temporary) {
     free(r.path);
     free(r.temporary);
     return snn_fail_memory(err, "a file name");
   }
   memcpy(r.temporary, path, n);
-  memcpy(r.temporary + n, suffix, sizeof suffix);
-  r.fd = mkostemp(r.temporary, O_CLOEXEC);
+  r.fd = create_beside(r.temporary, n);
   if (r.fd < 0) {
     snn_status status = snn_fail_errno(err, snn_base_name(path), "cannot create a file beside it", errno);
     free(r.path);
     free(r.temporary);
     return status;
   }
-  mode_t mask = umask(0); /* mkostemp gives 0600; a model is as readable as any file its owner makes */
-  umask(mask);
-  (void)fchmod(r.fd, 0666 & ~mask);
   *out = r;
   return SNN_OK;
 }
