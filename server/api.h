@@ -19,6 +19,11 @@ void api_classify_begin(server *s, request *r);
 bool api_classify_start(server *s, request *r);
 void api_classify_answer(server *s, request *r);
 
+/* For a route's `start`: have work(s, r) done on the chores' thread, where it may block, while the connection rests;
+ * `answer` follows unless it sets a problem. Returns what `start` shall: false with r->problem set when too many wait.
+ */
+bool api_in_background(server *s, request *r, void (*work)(server *s, request *r));
+
 /* The model the path names, a new reference; NULL with r->problem set. */
 model_entry *api_find_model(server *s, request *r);
 

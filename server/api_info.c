@@ -32,6 +32,18 @@ void api_models(server *s, request *r) {
   for (size_t i = 0; i < n; i++) registry_release(entries[i]);
 }
 
+static void work_and_resume(server *s, void *context) {
+  request *r = context;
+  r->work(s, r);
+  r->resume(r);
+}
+
+bool api_in_background(server *s, request *r, void (*work)(server *s, request *r)) {
+  r->work = work;
+  return chores_submit(s->chores, work_and_resume, r) ||
+         problem_set(&r->problem, PROBLEM_BUSY, "too many models are waiting to be loaded; try again");
+}
+
 model_entry *api_find_model(server *s, request *r) {
   model_entry *entry = *r->model ? registry_find(&s->registry, r->model) : NULL;
   if (!entry && atomic_load(&s->state) == SERVER_STARTING)

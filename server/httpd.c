@@ -34,6 +34,10 @@ static void on_inference_done(inference *inf) {
   MHD_resume_connection(x->connection);
 }
 
+static void on_work_done(request *r) {
+  MHD_resume_connection(r->connection);
+}
+
 static enum MHD_Result send_reply(exchange *x) {
   request *r = &x->request;
   if (r->problem.kind != PROBLEM_NONE) reply_problem(r);
@@ -69,6 +73,8 @@ static enum MHD_Result begin(httpd *h, struct MHD_Connection *connection, const 
   x->connection = connection;
   atomic_fetch_add(&h->server->in_flight, 1);
   request *r = &x->request;
+  r->resume = on_work_done;
+  r->connection = connection;
   r->begun_ns = snn_clock_ns();
   snprintf(r->method, sizeof r->method, "%s", method);
   httpd_read_headers(x, version, h->server->config.max_body);

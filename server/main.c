@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "httpd.h"
@@ -23,79 +22,91 @@ static void ensure_passive_waiting(char **argv) {
   execv("/proc/self/exe", argv);
 }
 
-/* One of the signals within ms milliseconds, 0 otherwise; ms < 0: wait for ever. */
-static int wait_signal(const sigset_t *signals, long ms) {
-  struct timespec limit = {ms / 1000, ms % 1000 * 1000000};
-  int got;
-  do got = ms < 0 ? sigwaitinfo(signals, NULL) : sigtimedwait(signals, NULL, &limit);
-  while (got < 0 && errno == EINTR && ms < 0);
-  return got > 0 ? got : 0;
-}
-
 /* Ready turns 503 at once; serve on for the delay; no new connections; let everything in flight finish. A second signal
  * cuts the delay short, and after it cancels what still runs. */
-static void drain(server *s, httpd *h, uint64_t delay_s, const sigset_t *signals) {
+static void drain(server *s, httpd *h, uint64_t delay_s, const events *e) {
   atomic_store(&s->state, SERVER_DRAINING);
+  atomic_store(&s->repository.stop, true);
   log_event(
       &s->log, LOG_INFO, "draining",
       (log_field[]){LOG_INTEGER("delay_s", delay_s), LOG_INTEGER("in_flight", atomic_load(&s->in_flight)), LOG_LAST});
-  wait_signal(signals, (long)delay_s * 1000);
+  uint64_t end = snn_clock_ns() + delay_s * UINT64_C(1000000000), now;
+  while ((now = snn_clock_ns()) < end && events_wait(e, (long)((end - now) / 1000000) + 1) != EVENT_STOP) {
+  }
   httpd_quiesce(h);
   /* Several quiet looks in a row: a request may lie in a socket's buffer, not yet seen by anyone. */
   for (int quiet = 0; quiet < QUIET_POLLS;) {
-    if (wait_signal(signals, POLL_MS)) scheduler_abort(s->scheduler);
+    if (events_wait(e, POLL_MS) == EVENT_STOP) scheduler_abort(s->scheduler);
     quiet = atomic_load(&s->in_flight) == 0 ? quiet + 1 : 0;
   }
+}
+
+/* Wait for the models. True: there is at least one; false: there is none, or a signal came first (*stopped). */
+static bool await_models(server *s, const events *e, bool *stopped) {
+  event got;
+  server_begin_loading(s, e);
+  while ((got = events_wait(e, -1)) != EVENT_WAKE && got != EVENT_STOP) {
+  }
+  *stopped = got == EVENT_STOP;
+  if (got == EVENT_STOP) return false;
+  size_t n_models = atomic_load(&s->n_models_loaded);
+  if (n_models == 0) {
+    log_event(&s->log, LOG_ERROR, "start-failed",
+              (log_field[]){LOG_TEXT("reason", "no model could be loaded"), LOG_LAST});
+    return false;
+  }
+  atomic_store(&s->state, SERVER_READY);
+  log_event(
+      &s->log, LOG_INFO, "ready",
+      (log_field[]){LOG_TEXT("version", SPIKED_VERSION), LOG_INTEGER("models", n_models),
+                    LOG_INTEGER("threads", scheduler_threads(s->scheduler)), LOG_TEXT("kernels", snn_kernels_name()),
+                    LOG_REAL("start_ms", (double)(snn_clock_ns() - s->started_ns) / 1e6), LOG_LAST});
+  return true;
 }
 
 static int serve(const config *c) {
   server s;
   httpd *h = NULL;
+  events e;
   char name[LISTENER_NAME_MAX], error[512];
-  int exit_code = 1;
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  /* Blocked before the first thread starts, so that they reach only this one. */
-  pthread_sigmask(SIG_BLOCK, &signals, NULL);
+  bool stopped = true;
   signal(SIGPIPE, SIG_IGN);
+  /* Signals are blocked before the first thread starts, so that they reach only this one. */
+  if (!events_open(&e)) {
+    fprintf(stderr, "spiked: cannot wait for signals: %s\n", strerror(errno));
+    return 1;
+  }
   int fd = listener_open(c->host, c->port, name, error, sizeof error);
   if (fd < 0) {
     fprintf(stderr, "spiked: cannot listen on %s\n", error);
+    events_close(&e);
     return 1;
   }
   if (!server_init(&s, c)) {
     close(fd);
+    events_close(&e);
     return 1;
   }
   h = httpd_start(&s, fd);
   if (!h) {
     log_event(&s.log, LOG_ERROR, "start-failed", (log_field[]){LOG_TEXT("reason", "HTTP did not start"), LOG_LAST});
+    stopped = false;
     goto cleanup;
   }
   log_event(&s.log, LOG_INFO, "listening", (log_field[]){LOG_TEXT("address", name), LOG_LAST});
-  size_t n_models = server_load_models(&s);
-  if (n_models > 0) {
-    atomic_store(&s.state, SERVER_READY);
-    log_event(
-        &s.log, LOG_INFO, "ready",
-        (log_field[]){LOG_TEXT("version", SPIKED_VERSION), LOG_INTEGER("models", n_models),
-                      LOG_INTEGER("threads", scheduler_threads(s.scheduler)), LOG_TEXT("kernels", snn_kernels_name()),
-                      LOG_REAL("start_ms", (double)(snn_clock_ns() - s.started_ns) / 1e6), LOG_LAST});
-    wait_signal(&signals, -1);
-    exit_code = 0;
-  } else {
-    log_event(&s.log, LOG_ERROR, "start-failed",
-              (log_field[]){LOG_TEXT("reason", "no model could be loaded"), LOG_LAST});
+  if (await_models(&s, &e, &stopped)) {
+    for (event got; (got = events_wait(&e, -1)) != EVENT_STOP;)
+      if (got == EVENT_RELOAD) server_reload(&s);
+    stopped = true;
   }
-  drain(&s, h, exit_code == 0 ? c->drain_delay : 0, &signals);
+  drain(&s, h, stopped ? c->drain_delay : 0, &e);
   httpd_stop(h);
-  if (exit_code == 0) log_event(&s.log, LOG_INFO, "stopped", NULL);
+  if (stopped) log_event(&s.log, LOG_INFO, "stopped", NULL);
 
 cleanup:
   server_destroy(&s);
-  return exit_code;
+  events_close(&e);
+  return stopped ? 0 : 1;
 }
 
 int main(int argc, char **argv) {

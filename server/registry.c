@@ -65,24 +65,12 @@ bool registry_list_folder(const char *folder, logger *log_to, char (**names)[MOD
   return true;
 }
 
-snn_status registry_load(const char *folder, const char *name, model_entry **out, snn_error *err) {
-  snn_status status = SNN_ERR_NO_MEMORY;
-  size_t n_path = strlen(folder) + strlen(name) + sizeof "//model.safetensors";
-  char *path = malloc(n_path);
+model_entry *registry_new_entry(const char *name) {
   model_entry *entry = calloc(1, sizeof *entry);
-  if (!path || !entry) goto cleanup;
-  snprintf(path, n_path, "%s/%s/model.safetensors", folder, name);
+  if (!entry) return NULL;
   snprintf(entry->name, sizeof entry->name, "%s", name);
   atomic_init(&entry->holders, 1);
-  status = snn_network_load(path, &entry->network, err);
-  if (status != SNN_OK) goto cleanup;
-  *out = entry;
-  entry = NULL;
-
-cleanup:
-  free(entry);
-  free(path);
-  return status;
+  return entry;
 }
 
 bool registry_publish(registry *r, model_entry *entry) {
@@ -106,6 +94,20 @@ bool registry_publish(registry *r, model_entry *entry) {
   return ok;
 }
 
+bool registry_remove(registry *r, const char *name) {
+  model_entry *removed = NULL;
+  pthread_mutex_lock(&r->lock);
+  for (size_t i = 0; i < r->n && !removed; i++) {
+    if (strcmp(r->entries[i]->name, name) != 0) continue;
+    removed = r->entries[i];
+    memmove(&r->entries[i], &r->entries[i + 1], (r->n - i - 1) * sizeof *r->entries);
+    r->n--;
+  }
+  pthread_mutex_unlock(&r->lock);
+  registry_release(removed);
+  return removed != NULL;
+}
+
 model_entry *registry_find(registry *r, const char *name) {
   model_entry *found = NULL;
   pthread_mutex_lock(&r->lock);
@@ -127,10 +129,16 @@ size_t registry_all(registry *r, model_entry **out) {
   return n;
 }
 
+model_entry *registry_hold(model_entry *entry) {
+  atomic_fetch_add(&entry->holders, 1);
+  return entry;
+}
+
 void registry_release(model_entry *entry) {
   if (!entry || atomic_fetch_sub(&entry->holders, 1) != 1) return;
   snn_session_free(entry->session);
   snn_network_free(entry->network);
+  free(entry->bytes);
   free(entry->description);
   free(entry);
 }

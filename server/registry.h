@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "log.h"
 #include "snn/network.h"
@@ -16,8 +17,19 @@
 
 enum { MODEL_NAME_MAX = 64, MODELS_MAX = 256 };
 
+#define MODEL_BYTES_MAX ((uintmax_t)1 << 32) /* of a model file */
+
+/* Which file an entry came from: differs once it was replaced or written to. */
+typedef struct file_stamp {
+  uint64_t device, inode, bytes;
+  int64_t modified_s, modified_ns;
+} file_stamp;
+
 typedef struct model_entry {
   char name[MODEL_NAME_MAX + 1];
+  uint8_t *bytes; /* owned; the whole model file, which the network refers to */
+  size_t n_bytes;
+  file_stamp stamp;
   snn_network *network;  /* owned */
   snn_session *session;  /* owned; created, used by the scheduler's thread only */
   char *description;     /* owned; the JSON of GET /v1/models/{name}, made when the entry was */
@@ -41,13 +53,15 @@ bool registry_name_valid(const char *name);
  * other names and without a model file are logged and left out. False when the folder cannot be read. */
 bool registry_list_folder(const char *folder, logger *log_to, char (**names)[MODEL_NAME_MAX + 1], size_t *n);
 
-/* Load FOLDER/name/model.safetensors into a new entry with one reference, not yet published and without a session.
- * Errors: those of snn_network_load. */
-snn_status registry_load(const char *folder, const char *name, model_entry **out, snn_error *err);
+/* An empty entry with one reference, not yet published; NULL when out of memory. repository.c fills it. */
+model_entry *registry_new_entry(const char *name);
 
 /* Publish an entry under its name (takes the reference); one of the same name is replaced and released. False when
  * there are MODELS_MAX already: the entry then stays the caller's. */
 bool registry_publish(registry *r, model_entry *entry);
+
+/* Take the entry of that name out and release it; false when there is none. */
+bool registry_remove(registry *r, const char *name);
 
 /* A reference to the entry of that name, NULL when there is none. */
 model_entry *registry_find(registry *r, const char *name);
@@ -55,6 +69,7 @@ model_entry *registry_find(registry *r, const char *name);
 /* References to all entries in out[MODELS_MAX], in byte order of their names; their number is returned. */
 size_t registry_all(registry *r, model_entry **out);
 
-void registry_release(model_entry *entry); /* NULL is allowed */
+model_entry *registry_hold(model_entry *entry); /* one more reference */
+void registry_release(model_entry *entry);      /* NULL is allowed */
 
 #endif

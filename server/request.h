@@ -12,6 +12,7 @@
 enum { REQUEST_ID_MAX = 128, ITEM_MAX = 128, PARAMETERS_MAX = 32, PATH_MAX_BYTES = 1024, REPLY_HEADERS_MAX = 8 };
 
 struct route;
+struct server;
 
 typedef struct reply_header {
   const char *name; /* static */
@@ -51,6 +52,9 @@ typedef struct request {
   size_t n_images;
   problem problem;
   reply reply;
+  void (*work)(struct server *s, struct request *r); /* on the chores' thread, with api_in_background */
+  void (*resume)(struct request *r);                 /* set by httpd: the connection's thread takes over */
+  void *connection;                                  /* httpd's */
 } request;
 
 /* Give the request an id: `offered` when it is 1 to 128 visible ASCII characters, else a random one. */

@@ -4,11 +4,14 @@
 
 #include <stdatomic.h>
 
+#include "chores.h"
 #include "config.h"
 #include "decode.h"
+#include "events.h"
 #include "ledger.h"
 #include "log.h"
 #include "registry.h"
+#include "repository.h"
 #include "scheduler.h"
 
 typedef enum server_state { SERVER_STARTING, SERVER_READY, SERVER_DRAINING } server_state;
@@ -18,19 +21,25 @@ typedef struct server {
   logger log;
   option_limits limits;
   registry registry;
+  repository repository;
   ledger ledger;
   scheduler *scheduler;
   decode_pool *decoders;
+  chores *chores;
   uint64_t started_ns;
   _Atomic server_state state;
-  atomic_size_t in_flight; /* requests from their header to their last answer byte */
+  atomic_size_t n_models_loaded; /* by server_begin_loading */
+  atomic_size_t in_flight;       /* requests from their header to their last answer byte */
 } server;
 
-/* Start scheduler and decode workers. False, logged, when a thread is refused. */
+/* Start scheduler, decode workers and chores. False, logged, when a thread is refused. */
 bool server_init(server *s, const config *c);
 
-/* Load, warm up and publish every model of the folder; bad ones are logged and left out. The number published. */
-size_t server_load_models(server *s);
+/* Load every model of the folder on the chores' thread, then wake `wake` with n_models_loaded set. */
+void server_begin_loading(server *s, const events *wake);
+
+/* What SIGHUP asks for: make what is served follow the folder. On the chores' thread; returns at once. */
+void server_reload(server *s);
 
 /* End the workers and free everything. No request may be in flight. */
 void server_destroy(server *s);
