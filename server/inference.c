@@ -36,6 +36,20 @@ void inference_drop_body(inference *inf) {
   inf->n_body = inf->body_capacity = inf->n_options_text = 0;
 }
 
+void inference_take_body(inference *inf, inference *from) {
+  ledger_release(inf->ledger, inf->body_capacity);
+  free(inf->body);
+  inf->held_bytes += from->body_capacity - inf->body_capacity;
+  from->held_bytes -= from->body_capacity;
+  inf->body = from->body;
+  inf->n_body = from->n_body;
+  inf->body_capacity = from->body_capacity;
+  memcpy(inf->images, from->images, sizeof inf->images);
+  inf->n_images = from->n_images;
+  from->body = NULL;
+  from->n_body = from->body_capacity = from->n_images = 0;
+}
+
 void inference_leave_queue(inference *inf) {
   if (inf->has_place) ledger_leave(inf->ledger);
   inf->has_place = false;

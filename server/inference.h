@@ -80,6 +80,10 @@ bool inference_append_options(inference *inf, const void *bytes, size_t n);
 /* Check pictures and timesteps against the limits and allocate inputs and results. False with `problem` set. */
 bool inference_allocate(inference *inf);
 
+/* Replace the body and its pictures by those of `from`, which is left empty: text gives way to what it encoded. Both
+ * use the same ledger. */
+void inference_take_body(inference *inf, inference *from);
+
 /* Free what the network does not need. */
 void inference_drop_body(inference *inf);
 

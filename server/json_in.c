@@ -87,7 +87,7 @@ static bool append_image(inference *out, const json_t *value, size_t index, prob
 bool json_in_classify(inference *inf) {
   bool ok = false;
   problem *p = &inf->problem;
-  /* The decoded pictures gather in a body of their own; it trades places with the text at the end. */
+  /* The decoded pictures gather in a body of their own, which takes the text's place at the end. */
   inference decoded = {.ledger = inf->ledger};
   json_t *root = parse_object((const char *)inf->body, inf->n_body, "body", p);
   if (!root) return false;
@@ -100,14 +100,7 @@ bool json_in_classify(inference *inf) {
   if (!set_options(root, "images", &inf->options, &inf->limits, p)) goto cleanup;
   for (size_t i = 0; i < json_array_size(images); i++)
     if (!append_image(&decoded, json_array_get(images, i), i, p)) goto cleanup;
-  inference_drop_body(inf);
-  inf->body = decoded.body;
-  inf->n_body = decoded.n_body;
-  inf->body_capacity = decoded.body_capacity;
-  inf->held_bytes += decoded.held_bytes;
-  memcpy(inf->images, decoded.images, sizeof decoded.images);
-  inf->n_images = decoded.n_images;
-  decoded = (inference){.ledger = inf->ledger};
+  inference_take_body(inf, &decoded);
   ok = true;
 
 cleanup:

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "encoding.h"
+#include "json_echo.h"
 
 #define ENERGY_BASIS "45 nm: 0.9 pJ per AC, 4.6 pJ per MAC (Horowitz 2014)"
 static const double AC_NJ = 0.9e-3, MAC_NJ = 4.6e-3;
@@ -148,17 +149,15 @@ static json_t *result_object(const inference *inf, size_t i) {
 }
 
 char *json_out_answer(const inference *inf, const latency *ms) {
-  const snn_run_options *run = &inf->options.run;
   json_t *results = json_array();
   for (size_t i = 0; i < inf->n_images; i++) json_array_append_new(results, result_object(inf, i));
-  json_t *answer =
-      json_pack("{s:s, s:s, s:n, s:I, s:s, s:s, s:I, s:s, s:s, s:s, s:o, s:{s:f, s:f, s:f, s:f}}", "model",
-                inf->model->name, "model_version", snn_network_sha256(inf->model->network), "calibration", "timesteps",
-                (json_int_t)run->timesteps, "neuron", snn_neuron_name(run->neuron), "init", snn_init_name(run->init),
-                "shift", (json_int_t)run->shift, "encoding", snn_encoding_name(run->encoding), "readout",
-                snn_readout_name(run->readout), "precision", snn_precision_name(run->precision), "results", results,
-                "latency_ms", "queue", ms->queue, "decode", ms->decode, "simulate", ms->simulate, "total", ms->total);
-  if (snn_neuron_leaks(run->neuron)) json_object_set_new(answer, "tau", number(round((double)run->tau * 1e7) / 1e7));
+  json_t *answer = json_pack("{s:s, s:s, s:n}", "model", inf->model->name, "model_version",
+                             snn_network_sha256(inf->model->network), "calibration");
+  json_echo_options(answer, inf);
+  json_object_set_new(answer, "results", results);
+  json_object_set_new(answer, "latency_ms",
+                      json_pack("{s:f, s:f, s:f, s:f}", "queue", ms->queue, "decode", ms->decode, "simulate",
+                                ms->simulate, "total", ms->total));
   return print(answer);
 }
 

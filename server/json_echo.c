@@ -1,0 +1,18 @@
+/* The echo of the options: one list for the answer of classify and the response parameters of the inference protocol.
+ * Keeps the invariant that each value is a scalar. */
+#include "json_echo.h"
+
+#include <math.h>
+
+void json_echo_options(json_t *into, const inference *inf) {
+  const snn_run_options *run = &inf->options.run;
+  json_object_set_new(into, "timesteps", json_integer((json_int_t)run->timesteps));
+  json_object_set_new(into, "neuron", json_string(snn_neuron_name(run->neuron)));
+  /* Seven digits are all a float has: 0.9, not 0.899999976. */
+  if (snn_neuron_leaks(run->neuron)) json_object_set_new(into, "tau", json_real(round((double)run->tau * 1e7) / 1e7));
+  json_object_set_new(into, "init", json_string(snn_init_name(run->init)));
+  json_object_set_new(into, "shift", json_integer((json_int_t)run->shift));
+  json_object_set_new(into, "encoding", json_string(snn_encoding_name(run->encoding)));
+  json_object_set_new(into, "readout", json_string(snn_readout_name(run->readout)));
+  json_object_set_new(into, "precision", json_string(snn_precision_name(run->precision)));
+}
