@@ -160,9 +160,18 @@ unit: $(PROGRAMS) $(UNIT_TESTS) $(FIXTURES) ## the C tests of one MODE
 	@set -e; for t in $(UNIT_TESTS); do echo "== $(MODE) $$(basename $$t)"; \
 	  $(TEST_ENV) $$t 2>&1 | { grep -vE '^\[ +(RUN|OK) +\]' || true; }; done
 
-pytest: $(PROGRAMS) ## the tests through the programs and over HTTP of one MODE
+# The browser's tests look at the page, which is the same in every mode: once is enough. axe-core (npm) checks accessibility.
+AXE := build/node/node_modules/axe-core/axe.min.js
+ifneq ($(MODE),release)
+  PYTEST_FLAGS := --ignore=tests/browser
+endif
+$(AXE):
+	@mkdir -p build/node
+	@npm install --prefix build/node --ignore-scripts --no-audit --no-fund --silent axe-core@4 || echo 'axe-core: not to be had, its test will be skipped'
+
+pytest: $(PROGRAMS) $(if $(PYTEST_FLAGS),,$(AXE)) ## the tests through the programs, over HTTP and in a browser of one MODE
 	@echo "== $(MODE) pytest"
-	$(TEST_ENV) $(PYTHON) -m pytest -q -p no:cacheprovider tests
+	$(TEST_ENV) AXE_JS=$(CURDIR)/$(AXE) $(PYTHON) -m pytest -q -p no:cacheprovider $(PYTEST_FLAGS) tests
 
 coverage: ## line coverage of what MODE=cov ran
 	@gcovr --root . --object-directory build/cov/obj --filter core/ --filter server/ --exclude-unreachable-branches \

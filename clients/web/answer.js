@@ -24,7 +24,7 @@ function showClasses(result, labels) {
       { label: "spiking", data: order.map((i) => spiking[i]), backgroundColor: c.first },
       ...(float ? [{ label: "float", data: order.map((i) => float[i]), backgroundColor: c.second }] : []),
     ] },
-    options: { indexAxis: "y", scales: { x: { min: 0, max: 1, ticks: { format: { style: "percent" } } } } },
+    options: { indexAxis: "y", scales: { x: { min: 0, max: 1, ticks: { format: { style: "percent" } } }, y: { ticks: { autoSkip: false } } } },
   }));
   at("table-classes").replaceChildren(table(["class", "score", "spiking", ...(float ? ["float score", "float"] : [])],
     order.map((i, k) => [text[k], result.scores[i].toFixed(3), percent(spiking[i]),

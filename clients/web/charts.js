@@ -5,7 +5,6 @@
 const charts = new Map(); // canvas id -> {chart, draw}
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-export const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 /** Draw, or draw anew, the chart of one canvas; `configure` is called with the colours in force. */
 export function show(id, configure) {
@@ -46,7 +45,9 @@ export const palette = (i) => ({
 /** A table element: head is a list of texts, rows a list of lists of texts or nodes. */
 export function table(head, rows, caption) {
   const element = document.createElement("table"), box = document.createElement("div");
-  if (caption) element.createCaption().textContent = caption;
+  const title = element.createCaption();
+  title.className = "visually-hidden";
+  title.textContent = caption;
   const top = element.createTHead().insertRow();
   for (const text of head) {
     const th = document.createElement("th");
@@ -62,7 +63,7 @@ export function table(head, rows, caption) {
   box.className = "scroll";
   box.tabIndex = 0;
   box.setAttribute("role", "region");
-  box.setAttribute("aria-label", caption || head.join(", "));
+  box.setAttribute("aria-label", caption);
   box.append(element);
   return box;
 }

@@ -26,8 +26,6 @@ function problem(text) {
 }
 
 
-/** What to trace: every step where that can be; a neuron that runs the whole T at once has none. */
-const traced = (options) => (options.neuron === "asg" ? "layers" : "steps");
 
 async function ask() {
   at("curl").textContent = model ? curlCommand(model.name, chosen()) : "";
@@ -37,7 +35,7 @@ async function ask() {
   const { signal } = running;
   try {
     const png = await picture.png(), options = chosen();
-    const answer = await classify(model.name, png, { ...options, reference: true, preview: true, trace: traced(options), top_k: 10 }, signal);
+    const answer = await classify(model.name, png, { ...options, reference: true, preview: true, trace: "layers", top_k: 10 }, signal);
     problem(null);
     showAnswer(answer, model.labels);
   } catch (error) {
@@ -69,9 +67,12 @@ function showChoices() {
   const fields = Object.entries(model.variants).flatMap(([name, values]) => field(name, selectOf(values), model.defaults[name]));
   fields.push(...field("shift", selectOf(["0", "1"]), model.defaults.shift));
   const tau = Object.assign(document.createElement("input"), { type: "number", min: 0.05, max: 1, step: 0.05 });
-  fields.push(...field("tau", tau, model.defaults.tau ?? 1));
-  at("choices").replaceChildren(...fields);
-  const enable = () => { tau.disabled = !at("option-neuron").value.startsWith("lif"); };
+  const leak = field("tau", tau, model.defaults.tau ?? 1);
+  at("choices").replaceChildren(...fields, ...leak);
+  const enable = () => {
+    tau.disabled = !at("option-neuron").value.startsWith("lif");
+    for (const element of leak) element.hidden = tau.disabled;
+  };
   at("option-neuron").addEventListener("change", enable);
   enable();
 }
