@@ -23,6 +23,7 @@ void api_classify_answer(server *s, request *r);
  * `answer` follows unless it sets a problem. Returns what `start` shall: false with r->problem set when too many wait.
  */
 bool api_in_background(server *s, request *r, void (*work)(server *s, request *r));
+void api_admin_index(server *s, request *r);
 
 /* The model the path names, a new reference; NULL with r->problem set. */
 model_entry *api_find_model(server *s, request *r);

@@ -7,16 +7,6 @@
 #include "api.h"
 #include "json_out.h"
 
-/* The media type without its parameters, compared without case. */
-static bool media_type_is(const char *header, const char *type) {
-  size_t n = strlen(type);
-  header += strspn(header, " \t");
-  if (strncasecmp(header, type, n) != 0) return false;
-  header += n;
-  header += strspn(header, " \t");
-  return !*header || *header == ';';
-}
-
 static bool choose_body(request *r) {
   inference *inf = r->inference;
   if (r->content_encoding && strcasecmp(r->content_encoding, "identity") != 0)

@@ -15,9 +15,9 @@ typedef enum setting_kind { SETTING_TEXT, SETTING_UNSIGNED, SETTING_ADDRESS, SET
 typedef struct setting {
   const char *name;
   setting_kind kind;
-  size_t offset; /* in struct config, of text and unsigned settings */
+  size_t offset; /* in struct config, of text, unsigned and address settings */
   uint64_t min, max;
-  const char *standard; /* the default as text; NULL: required */
+  const char *standard; /* the default as text; NULL: required; "": may be empty */
   const char *argument, *help;
 } setting;
 
@@ -25,8 +25,14 @@ typedef struct setting {
 
 static const setting settings[] = {
     {"models", SETTING_TEXT, AT(models), 0, 0, NULL, "DIR", "model repository: DIR/<name>/model.safetensors"},
-    {"listen", SETTING_ADDRESS, 0, 0, 0, "127.0.0.1:8080", "A:P",
+    {"listen", SETTING_ADDRESS, AT(listen), 0, 0, "127.0.0.1:8080", "A:P",
      "address and port; IPv6 in brackets, port 0: a free one"},
+    {"admin-listen", SETTING_ADDRESS, AT(admin_listen), 0, 0, "127.0.0.1:8081", "A:P",
+     "the same of the admin listener"},
+    {"admin-token-file", SETTING_TEXT, AT(admin_token_file), 0, 0, "", "FILE",
+     "holds the admin listener's bearer token; without one there is no admin listener"},
+    {"admin-host", SETTING_TEXT, AT(admin_host), 0, 0, "", "H[,H...]",
+     "hosts the admin listener answers to besides its own address, each with or without a port"},
     {"threads", SETTING_UNSIGNED, AT(threads), 0, 1024, "0", "N",
      "threads of the simulation; 0: what the machine allows"},
     {"queue", SETTING_UNSIGNED, AT(queue), 1, 65536, "256", "N", "requests that may wait"},
@@ -66,7 +72,7 @@ bool config_parse_unsigned(const char *text, uint64_t max, uint64_t *out) {
 }
 
 /* "127.0.0.1:8080", "[::1]:8080", "localhost:0" */
-static bool parse_address(const char *text, config *out) {
+static bool parse_address(const char *text, listen_address *out) {
   const char *colon = strrchr(text, ':'), *host = text;
   if (!colon) return false;
   size_t n_host = (size_t)(colon - text);
@@ -89,11 +95,12 @@ static bool parse_address(const char *text, config *out) {
 static bool apply(const setting *s, const char *text, const char *source, config *out, char *error, size_t n_error) {
   switch (s->kind) {
     case SETTING_TEXT:
-      if (*text && strlen(text) < sizeof out->models) {
+      if ((*text || (s->standard && !*s->standard)) && strlen(text) < CONFIG_TEXT_MAX) {
         strcpy((char *)out + s->offset, text);
         return true;
       }
-      snprintf(error, n_error, "%s: expected 1 to %zu characters", source, sizeof out->models - 1);
+      snprintf(error, n_error, "%s: expected %d to %d characters", source, s->standard && !*s->standard ? 0 : 1,
+               CONFIG_TEXT_MAX - 1);
       return false;
     case SETTING_UNSIGNED: {
       uint64_t v;
@@ -106,7 +113,7 @@ static bool apply(const setting *s, const char *text, const char *source, config
       return false;
     }
     case SETTING_ADDRESS:
-      if (parse_address(text, out)) return true;
+      if (parse_address(text, (listen_address *)(void *)((char *)out + s->offset))) return true;
       snprintf(error, n_error, "%s: expected ADDRESS:PORT such as 127.0.0.1:8080 or [::1]:8080, got '%.64s'", source,
                text);
       return false;
@@ -221,9 +228,11 @@ void config_print(const config *c, FILE *out) {
         memcpy(&v, (const char *)c + s->offset, sizeof v);
         fprintf(out, "%s = %llu\n", s->name, (unsigned long long)v);
         break;
-      case SETTING_ADDRESS:
-        fprintf(out, strchr(c->host, ':') ? "%s = [%s]:%u\n" : "%s = %s:%u\n", s->name, c->host, c->port);
+      case SETTING_ADDRESS: {
+        const listen_address *a = (const listen_address *)(const void *)((const char *)c + s->offset);
+        fprintf(out, strchr(a->host, ':') ? "%s = [%s]:%u\n" : "%s = %s:%u\n", s->name, a->host, a->port);
         break;
+      }
       case SETTING_LOG_FORMAT: fprintf(out, "%s = %s\n", s->name, c->log_json ? "json" : "text"); break;
     }
   }
@@ -235,7 +244,7 @@ void config_print_help(FILE *out) {
     char flag[48];
     snprintf(flag, sizeof flag, "--%s %s", settings[i].name, settings[i].argument);
     fprintf(out, "  %-26s %s", flag, settings[i].help);
-    if (settings[i].standard) fprintf(out, " (default %s)", settings[i].standard);
+    if (settings[i].standard && *settings[i].standard) fprintf(out, " (default %s)", settings[i].standard);
     fputs("\n", out);
   }
   fputs(

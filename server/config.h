@@ -10,12 +10,21 @@
 #include <stdint.h>
 #include <stdio.h>
 
+enum { CONFIG_TEXT_MAX = 4096 };
+
+typedef struct listen_address {
+  char host[256]; /* without brackets */
+  uint16_t port;  /* 0: a free one */
+} listen_address;
+
 typedef struct config {
-  char models[4096]; /* the model repository's folder */
-  char host[256];    /* listen address, without brackets */
-  uint16_t port;     /* 0: a free one */
-  uint64_t threads;  /* of the OpenMP team; 0: what the machine allows */
-  uint64_t queue;    /* requests that may wait */
+  char models[CONFIG_TEXT_MAX];           /* the model repository's folder */
+  listen_address listen;                  /* of the public listener */
+  listen_address admin_listen;            /* of the admin listener */
+  char admin_token_file[CONFIG_TEXT_MAX]; /* "": there is no admin listener */
+  char admin_host[CONFIG_TEXT_MAX];       /* more hosts the admin listener answers to, comma-separated */
+  uint64_t threads;                       /* of the OpenMP team; 0: what the machine allows */
+  uint64_t queue;                         /* requests that may wait */
   uint64_t queue_bytes;
   uint64_t max_body;
   uint64_t max_timesteps;

@@ -20,12 +20,15 @@ enum {
   CONNECTION_BYTES = 32 * 1024,
   BODY_SECONDS = 10, /* a body may take this long, and a second more for every BODY_BYTES_PER_SECOND */
   BODY_BYTES_PER_SECOND = 64 * 1024,
-  SOCKET_THREADS_MAX = 4
+  SOCKET_THREADS_MAX = 4,
+  ADMIN_THREADS = 2, /* an upload is written to the disk on one of them */
+  ADMIN_CONNECTIONS = 64
 };
 
 struct httpd {
   struct MHD_Daemon *daemon;
   server *server;
+  face face;
 };
 
 /* The last worker is done: the connection's thread takes over. */
@@ -63,6 +66,27 @@ static enum MHD_Result send_reply(exchange *x) {
   return result;
 }
 
+/* The admin listener answers only to its own origin and only with the token. */
+static void admit(exchange *x) {
+  char name[LISTENER_NAME_MAX];
+  const union MHD_ConnectionInfo *info = MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+  bool known = info && listener_name(info->connect_fd, name);
+  admin_admit(&x->server->admin, &x->request, known ? name : "");
+}
+
+/* The route said where the body goes; how much of it may come is the sink's to say. */
+static void begin_sink(exchange *x) {
+  const body_sink *sink = &x->request.sink;
+  x->max_body = sink->max_bytes;
+  if (x->declared > x->max_body) {
+    x->framing_broken = true; /* the body that follows is not going to be read */
+    problem_set(&x->request.problem, PROBLEM_TOO_LARGE, "body: at most %llu bytes, got Content-Length %llu",
+                (unsigned long long)x->max_body, (unsigned long long)x->declared);
+  } else if (sink->is_multipart) {
+    httpd_multipart_begin(x);
+  }
+}
+
 /* The header is complete. */
 static enum MHD_Result begin(httpd *h, struct MHD_Connection *connection, const char *url, const char *method,
                              const char *version, void **context) {
@@ -76,14 +100,17 @@ static enum MHD_Result begin(httpd *h, struct MHD_Connection *connection, const 
   r->resume = on_work_done;
   r->connection = connection;
   r->begun_ns = snn_clock_ns();
+  r->face = h->face;
   snprintf(r->method, sizeof r->method, "%s", method);
-  httpd_read_headers(x, version, h->server->config.max_body);
+  x->max_body = h->face == FACE_ADMIN ? ADMIN_BODY_MAX : h->server->config.max_body;
+  httpd_read_headers(x, version);
   if (strlen(url) >= sizeof r->path) {
     problem_set(&r->problem, PROBLEM_NOT_FOUND, "path: longer than any there is");
   } else {
     strcpy(r->path, url);
     if (!percent_decode(r->path)) problem_set(&r->problem, PROBLEM_BAD_REQUEST, "path: malformed percent-encoding");
   }
+  if (r->problem.kind == PROBLEM_NONE && h->face == FACE_ADMIN) admit(x);
   if (r->problem.kind == PROBLEM_NONE) router_find(r);
   if (r->problem.kind == PROBLEM_NONE) httpd_read_query(x);
   if (r->problem.kind == PROBLEM_NONE && r->route->begin) r->route->begin(h->server, r);
@@ -92,6 +119,7 @@ static enum MHD_Result begin(httpd *h, struct MHD_Connection *connection, const 
     r->inference->owner = x;
     if (r->inference->kind == BODY_MULTIPART) httpd_multipart_begin(x);
   }
+  if (r->problem.kind == PROBLEM_NONE && r->sink.context) begin_sink(x);
   /* A refusal usually waits until the body was read and dropped, so that the client is there to hear it and the
    * connection lives on. Not when the client has not sent it yet, nor when its end cannot be trusted. */
   if (r->problem.kind != PROBLEM_NONE && (x->framing_broken || x->expects_continue)) return send_reply(x);
@@ -106,7 +134,7 @@ static bool body_too_slow(const exchange *x) {
 /* Some bytes of the body. */
 static enum MHD_Result receive(exchange *x, const char *bytes, size_t n) {
   request *r = &x->request;
-  uint64_t max_body = x->server->config.max_body;
+  uint64_t max_body = x->max_body;
   bool over = n > max_body - x->received;
   x->received += n;
   if (over || body_too_slow(x)) {
@@ -119,6 +147,13 @@ static enum MHD_Result receive(exchange *x, const char *bytes, size_t n) {
     return MHD_NO;
   }
   inference *inf = r->inference;
+  if (r->problem.kind == PROBLEM_NONE && r->sink.context) {
+    if (r->sink.is_multipart)
+      httpd_multipart_feed(x, bytes, n);
+    else
+      r->sink.write(r->sink.context, bytes, n, &r->problem);
+    return MHD_YES;
+  }
   if (r->problem.kind != PROBLEM_NONE || !inf || inf->problem.kind != PROBLEM_NONE) return MHD_YES; /* dropped */
   if (inf->kind == BODY_MULTIPART)
     httpd_multipart_feed(x, bytes, n);
@@ -198,15 +233,20 @@ static size_t keep_escapes(void *context, struct MHD_Connection *connection, cha
   return strlen(text);
 }
 
-httpd *httpd_start(server *s, int listen_fd) {
+httpd *httpd_start(server *s, face f, int listen_fd) {
   httpd *h = calloc(1, sizeof *h);
   if (!h) {
     close(listen_fd);
     return NULL;
   }
   h->server = s;
+  h->face = f;
   unsigned threads = snn_thread_budget() < SOCKET_THREADS_MAX ? snn_thread_budget() : SOCKET_THREADS_MAX;
   size_t wanted = s->config.queue + CONNECTIONS_SPARE;
+  if (f == FACE_ADMIN) {
+    threads = ADMIN_THREADS;
+    wanted = ADMIN_CONNECTIONS;
+  }
   size_t allowed = listener_allow_descriptors(wanted + DESCRIPTORS_SPARE) - DESCRIPTORS_SPARE;
   if (wanted > allowed) wanted = allowed;
   struct MHD_OptionItem limits[] = {
@@ -228,6 +268,7 @@ httpd *httpd_start(server *s, int listen_fd) {
 }
 
 void httpd_quiesce(httpd *h) {
+  if (!h) return;
   MHD_socket fd = MHD_quiesce_daemon(h->daemon);
   if (fd != MHD_INVALID_SOCKET) close(fd);
 }

@@ -7,14 +7,15 @@
 
 #include <stdbool.h>
 
+#include "request.h"
 #include "server.h"
 
 typedef struct httpd httpd;
 
-/* Serve on a listening descriptor (takes it). NULL when libmicrohttpd refuses. */
-httpd *httpd_start(server *s, int listen_fd);
+/* Serve the routes of a face on a listening descriptor (takes it). NULL when libmicrohttpd refuses. */
+httpd *httpd_start(server *s, face f, int listen_fd);
 
-/* Accept no more connections; those that there are go on, each until its next answer. */
+/* Accept no more connections; those that there are go on, each until its next answer. NULL is allowed. */
 void httpd_quiesce(httpd *h);
 
 /* Close everything. server.in_flight must be 0: stopping with suspended connections is undefined. NULL is allowed. */

@@ -37,6 +37,16 @@ static enum MHD_Result on_header(void *context, enum MHD_ValueKind kind, const c
     r->if_none_match = value;
   } else if (strcasecmp(name, "Accept") == 0) {
     r->accept = value;
+  } else if (strcasecmp(name, "If-Match") == 0) {
+    r->if_match = value;
+  } else if (strcasecmp(name, "Idempotency-Key") == 0) {
+    r->idempotency_key = value;
+  } else if (strcasecmp(name, "Authorization") == 0) {
+    r->authorization = value;
+  } else if (strcasecmp(name, "Host") == 0) {
+    r->host = value;
+  } else if (strcasecmp(name, "Origin") == 0) {
+    r->origin = value;
   } else if (strcasecmp(name, "X-Request-Id") == 0) {
     scan->offered_id = value;
   } else if (strcasecmp(name, "Expect") == 0) {
@@ -50,16 +60,15 @@ static bool break_framing(exchange *x, const char *why) {
   return problem_set(&x->request.problem, PROBLEM_BAD_REQUEST, "%s", why);
 }
 
-static bool check_length(exchange *x, const char *length, uint64_t max_body) {
-  uint64_t n;
+static bool check_length(exchange *x, const char *length) {
   if (!*length || length[strspn(length, "0123456789")]) return break_framing(x, "Content-Length: expected digits");
-  if (config_parse_unsigned(length, max_body, &n)) return true;
+  if (config_parse_unsigned(length, x->max_body, &x->declared)) return true;
   x->framing_broken = true; /* the body that follows is not going to be read */
   return problem_set(&x->request.problem, PROBLEM_TOO_LARGE, "body: at most %llu bytes, got Content-Length %.24s",
-                     (unsigned long long)max_body, length);
+                     (unsigned long long)x->max_body, length);
 }
 
-void httpd_read_headers(exchange *x, const char *version, uint64_t max_body) {
+void httpd_read_headers(exchange *x, const char *version) {
   header_scan scan = {.x = x};
   MHD_get_connection_values(x->connection, MHD_HEADER_KIND, on_header, &scan);
   request_identify(&x->request, scan.offered_id);
@@ -73,7 +82,7 @@ void httpd_read_headers(exchange *x, const char *version, uint64_t max_body) {
   } else if (scan.n_transfer && (strcasecmp(scan.transfer, "chunked") != 0 || strcmp(version, "HTTP/1.1") != 0)) {
     break_framing(x, "Transfer-Encoding: only chunked, and only in HTTP/1.1");
   } else if (scan.n_length) {
-    check_length(x, scan.length, max_body);
+    check_length(x, scan.length);
   }
 }
 

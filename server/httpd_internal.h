@@ -19,11 +19,13 @@ typedef struct exchange {
   bool framing_broken;   /* where this request ends is not certain: answer and close */
   bool working;          /* workers have, or had, the inference */
   size_t received;       /* body bytes */
+  uint64_t max_body;     /* of this request */
+  uint64_t declared;     /* Content-Length; 0 without one */
 } exchange;
 
 /* Look at every header field once: fills the request's borrowed headers and id; what cannot be trusted sets the
- * request's problem and framing_broken. Body limits: a declared length over max_body is refused here. */
-void httpd_read_headers(exchange *x, const char *version, uint64_t max_body);
+ * request's problem and framing_broken. Body limits: a declared length over x->max_body is refused here. */
+void httpd_read_headers(exchange *x, const char *version);
 
 /* Query parameters, percent-decoded, into the request; a problem when they are malformed or too many. */
 void httpd_read_query(exchange *x);

@@ -1,5 +1,6 @@
-/* multipart/form-data, streamed: parts `image` into the body, the part `options` beside it. Keeps the invariant that a
- * body whose closing boundary never came is refused. Looks at names only, never at file names or part headers. */
+/* multipart/form-data, streamed: parts `image` into the body, the part `options` beside it; or
+ * every part into the request's sink. Keeps the invariant that a body whose closing boundary never came is refused.
+ * Looks at no part headers. */
 #include <string.h>
 
 #include "httpd_internal.h"
@@ -24,8 +25,15 @@ static enum MHD_Result on_part(void *context, enum MHD_ValueKind kind, const cha
                                const char *content_type, const char *transfer_encoding, const char *bytes,
                                uint64_t offset, size_t n) {
   exchange *x = context;
-  (void)kind, (void)file_name, (void)content_type, (void)transfer_encoding;
+  (void)kind, (void)content_type, (void)transfer_encoding;
   inference *inf = x->request.inference;
+  const body_sink *sink = &x->request.sink;
+  if (sink->context) {
+    problem *p = &x->request.problem;
+    bool taken = (offset > 0 || sink->begin_part(sink->context, name, file_name, p)) &&
+                 (n == 0 || sink->write(sink->context, bytes, n, p));
+    return taken ? MHD_YES : MHD_NO;
+  }
   bool ok = (offset > 0 || begin_part(x, name)) &&
             (x->part_is_options ? inference_append_options(inf, bytes, n) : inference_append(inf, bytes, n));
   return ok ? MHD_YES : MHD_NO;
@@ -33,7 +41,7 @@ static enum MHD_Result on_part(void *context, enum MHD_ValueKind kind, const cha
 
 /* What was noticed first counts: a parser that was stopped half way is no malformed body. */
 static void malformed(exchange *x) {
-  if (x->request.inference->problem.kind == PROBLEM_NONE)
+  if (!x->request.inference || x->request.inference->problem.kind == PROBLEM_NONE)
     problem_set(&x->request.problem, PROBLEM_BAD_REQUEST,
                 "body: malformed multipart/form-data (boundary missing, or the closing one)");
 }

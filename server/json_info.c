@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "options.h"
+#include "router.h"
 #include "server.h"
 
 static char *print(json_t *root) {
@@ -122,6 +123,20 @@ char *json_info_status(server *s, model_entry *const *entries, size_t n) {
 
 char *json_info_health(const char *state) {
   return print(json_pack("{s:s}", "status", state));
+}
+
+/* Routes of a listener as "METHOD pattern". */
+static json_t *route_list(face f) {
+  size_t n = 0;
+  const route *table = router_table(f, &n);
+  json_t *list = json_array();
+  for (size_t i = 0; i < n; i++) json_array_append_new(list, json_sprintf("%s %s", table[i].method, table[i].pattern));
+  return list;
+}
+
+char *json_info_admin_index(void) {
+  return print(
+      json_pack("{s:s, s:s, s:o}", "server", "spiked admin", "version", SPIKED_VERSION, "api", route_list(FACE_ADMIN)));
 }
 
 char *json_info_index(void) {

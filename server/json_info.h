@@ -12,6 +12,7 @@ char *json_info_models(model_entry *const *entries, size_t n);                  
 char *json_info_status(struct server *s, model_entry *const *entries, size_t n); /* GET /v1/status */
 char *json_info_health(const char *state);                                       /* GET /livez, /readyz */
 char *json_info_index(void);                                                     /* GET / */
+char *json_info_admin_index(void);                                               /* GET / of the admin listener */
 
 enum { SAMPLES_MAX = 64, SAMPLE_NAME_MAX = 68 };
 

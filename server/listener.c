@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <netdb.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -13,7 +12,7 @@
 
 enum { BACKLOG = 1024 };
 
-static bool name_of(int fd, char name[LISTENER_NAME_MAX]) {
+bool listener_name(int fd, char name[LISTENER_NAME_MAX]) {
   struct sockaddr_storage address = {0};
   socklen_t n = sizeof address;
   char host[256], port[8];
@@ -37,7 +36,7 @@ int listener_open(const char *host, uint16_t port, char name[LISTENER_NAME_MAX],
   }
   bool ok = (fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) >= 0 &&
             setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 &&
-            bind(fd, found->ai_addr, found->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0 && name_of(fd, name);
+            bind(fd, found->ai_addr, found->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0 && listener_name(fd, name);
   if (!ok) {
     snprintf(error, n_error, "%s:%u: %s", host, port, strerror(errno));
     if (fd >= 0) close(fd);

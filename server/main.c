@@ -24,7 +24,7 @@ static void ensure_passive_waiting(char **argv) {
 
 /* Ready turns 503 at once; serve on for the delay; no new connections; let everything in flight finish. A second signal
  * cuts the delay short, and after it cancels what still runs. */
-static void drain(server *s, httpd *h, uint64_t delay_s, const events *e) {
+static void drain(server *s, httpd *h, httpd *admin, uint64_t delay_s, const events *e) {
   atomic_store(&s->state, SERVER_DRAINING);
   atomic_store(&s->repository.stop, true);
   log_event(
@@ -34,6 +34,7 @@ static void drain(server *s, httpd *h, uint64_t delay_s, const events *e) {
   while ((now = snn_clock_ns()) < end && events_wait(e, (long)((end - now) / 1000000) + 1) != EVENT_STOP) {
   }
   httpd_quiesce(h);
+  httpd_quiesce(admin);
   /* Several quiet looks in a row: a request may lie in a socket's buffer, not yet seen by anyone. */
   for (int quiet = 0; quiet < QUIET_POLLS;) {
     if (events_wait(e, POLL_MS) == EVENT_STOP) scheduler_abort(s->scheduler);
@@ -64,9 +65,23 @@ static bool await_models(server *s, const events *e, bool *stopped) {
   return true;
 }
 
+/* The listener with the token. False, logged, when its address cannot be had. */
+static bool start_admin(server *s, httpd **out) {
+  char name[LISTENER_NAME_MAX], error[512];
+  const listen_address *at = &s->config.admin_listen;
+  int fd = listener_open(at->host, at->port, name, error, sizeof error);
+  if (fd >= 0 && (*out = httpd_start(s, FACE_ADMIN, fd)) != NULL) {
+    log_event(&s->log, LOG_INFO, "admin-listening", (log_field[]){LOG_TEXT("address", name), LOG_LAST});
+    return true;
+  }
+  log_event(&s->log, LOG_ERROR, "start-failed",
+            (log_field[]){LOG_TEXT("reason", fd < 0 ? error : "HTTP did not start on the admin address"), LOG_LAST});
+  return false;
+}
+
 static int serve(const config *c) {
   server s;
-  httpd *h = NULL;
+  httpd *h = NULL, *admin = NULL;
   events e;
   char name[LISTENER_NAME_MAX], error[512];
   bool stopped = true;
@@ -76,7 +91,7 @@ static int serve(const config *c) {
     fprintf(stderr, "spiked: cannot wait for signals: %s\n", strerror(errno));
     return 1;
   }
-  int fd = listener_open(c->host, c->port, name, error, sizeof error);
+  int fd = listener_open(c->listen.host, c->listen.port, name, error, sizeof error);
   if (fd < 0) {
     fprintf(stderr, "spiked: cannot listen on %s\n", error);
     events_close(&e);
@@ -87,7 +102,13 @@ static int serve(const config *c) {
     events_close(&e);
     return 1;
   }
-  h = httpd_start(&s, fd);
+  /* First, so that a taken port is found while nobody is being served yet. */
+  if (admin_gate_open(&s.admin) && !start_admin(&s, &admin)) {
+    close(fd);
+    stopped = false;
+    goto cleanup;
+  }
+  h = httpd_start(&s, FACE_PUBLIC, fd);
   if (!h) {
     log_event(&s.log, LOG_ERROR, "start-failed", (log_field[]){LOG_TEXT("reason", "HTTP did not start"), LOG_LAST});
     stopped = false;
@@ -99,11 +120,12 @@ static int serve(const config *c) {
       if (got == EVENT_RELOAD) server_reload(&s);
     stopped = true;
   }
-  drain(&s, h, stopped ? c->drain_delay : 0, &e);
-  httpd_stop(h);
+  drain(&s, h, admin, stopped ? c->drain_delay : 0, &e);
   if (stopped) log_event(&s.log, LOG_INFO, "stopped", NULL);
 
 cleanup:
+  httpd_stop(admin);
+  httpd_stop(h);
   server_destroy(&s);
   events_close(&e);
   return stopped ? 0 : 1;

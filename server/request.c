@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/random.h>
 
 #include "json_out.h"
@@ -30,6 +31,43 @@ void request_identify(request *r, const char *offered) {
   snprintf(r->id, sizeof r->id, "%016llx%016llx", (unsigned long long)random[0], (unsigned long long)random[1]);
 }
 
+bool media_type_is(const char *header, const char *type) {
+  size_t n = strlen(type);
+  header += strspn(header, " \t");
+  if (strncasecmp(header, type, n) != 0) return false;
+  header += n;
+  header += strspn(header, " \t");
+  return !*header || *header == ';';
+}
+
+typedef struct text_body {
+  size_t n, max;
+  char bytes[]; /* [max + 1] */
+} text_body;
+
+static bool gather(void *context, const void *bytes, size_t n, problem *p) {
+  text_body *t = context;
+  if (n > t->max - t->n) return problem_set(p, PROBLEM_TOO_LARGE, "body: at most %zu bytes", t->max);
+  memcpy(t->bytes + t->n, bytes, n);
+  t->n += n;
+  t->bytes[t->n] = 0;
+  return true;
+}
+
+bool request_gather(request *r, size_t max_bytes) {
+  text_body *t = calloc(1, sizeof *t + max_bytes + 1);
+  if (!t) return problem_set(&r->problem, PROBLEM_BUSY, "out of memory; try again");
+  t->max = max_bytes;
+  r->sink = (body_sink){.context = t, .max_bytes = max_bytes, .write = gather, .drop = free};
+  return true;
+}
+
+const char *request_text(const request *r, size_t *n) {
+  const text_body *t = r->sink.context;
+  *n = t->n;
+  return t->bytes;
+}
+
 void request_drop_inference(request *r) {
   if (r->inference) {
     r->timesteps = r->inference->options.run.timesteps;
@@ -47,6 +85,8 @@ void request_clear(request *r) {
   r->n_parameters = 0;
   inference_destroy(r->inference);
   r->inference = NULL;
+  if (r->sink.context) r->sink.drop(r->sink.context);
+  r->sink = (body_sink){0};
   free(r->reply.body);
   r->reply.body = NULL;
 }

@@ -14,6 +14,9 @@ enum { REQUEST_ID_MAX = 128, ITEM_MAX = 128, PARAMETERS_MAX = 32, PATH_MAX_BYTES
 struct route;
 struct server;
 
+/* The listener a request came in through; each has routes of its own. */
+typedef enum face { FACE_PUBLIC, FACE_ADMIN, FACE_COUNT } face;
+
 typedef struct reply_header {
   const char *name; /* static */
   char value[224];
@@ -30,12 +33,24 @@ typedef struct reply {
   bool close; /* the connection cannot be used any more */
 } reply;
 
+/* Where the body of a request goes that is no inference: set by the route's `begin`, fed as bytes come. What fails sets
+ * *p and ends the feeding. */
+typedef struct body_sink {
+  void *context;      /* NULL: there is no sink */
+  uint64_t max_bytes; /* of the whole body */
+  bool is_multipart;  /* the body is one; its parts come through begin_part */
+  bool (*begin_part)(void *context, const char *name, const char *file_name, problem *p); /* either may be NULL */
+  bool (*write)(void *context, const void *bytes, size_t n, problem *p);
+  void (*drop)(void *context); /* the request is over, or given up */
+} body_sink;
+
 /* A query parameter, decoded; owned. */
 typedef struct parameter {
   char *name, *value;
 } parameter;
 
 typedef struct request {
+  face face;
   char id[REQUEST_ID_MAX + 1];
   char method[16];
   char path[PATH_MAX_BYTES];      /* decoded, without the query */
@@ -43,12 +58,14 @@ typedef struct request {
   char item[ITEM_MAX + 1]; /* what stands at the path's other place in braces; "" when there is none or too long */
   parameter parameters[PARAMETERS_MAX];
   size_t n_parameters;
-  const char *content_type, *content_encoding, *if_none_match,
-      *accept;               /* borrowed from the connection; NULL when absent */
+  /* Header fields, borrowed from the connection; NULL when absent. */
+  const char *content_type, *content_encoding, *if_none_match, *accept, *if_match, *idempotency_key, *authorization,
+      *host, *origin;
   const struct route *route; /* NULL: none was found */
   uint64_t begun_ns;         /* when its header was complete */
   inference *inference;      /* owned, except while workers have it; NULL for most routes, and once the reply is made */
-  uint32_t timesteps;        /* what it asked for, for the log; 0: nothing was simulated */
+  body_sink sink;
+  uint32_t timesteps; /* what it asked for, for the log; 0: nothing was simulated */
   size_t n_images;
   problem problem;
   reply reply;
@@ -59,6 +76,14 @@ typedef struct request {
 
 /* Give the request an id: `offered` when it is 1 to 128 visible ASCII characters, else a random one. */
 void request_identify(request *r, const char *offered);
+
+/* Is a Content-Type of this media type, whatever its parameters? Compared without case. */
+bool media_type_is(const char *header, const char *type);
+
+/* Gather the body, at most max_bytes of it, as text for the route's `answer`: request_text then gives it, terminated.
+ * False with r->problem set. */
+bool request_gather(request *r, size_t max_bytes);
+const char *request_text(const request *r, size_t *n);
 
 /* The reply is made: what the inference held can go to others, before the client has read a byte. */
 void request_drop_inference(request *r);

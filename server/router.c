@@ -1,5 +1,5 @@
-/* The route table. Keeps the invariant that a path that exists answers every method it does not have with 405 and the
- * list of those it has. Does not look at headers. */
+/* The route tables, one a listener: they share no path. Keeps the invariant that a path that exists answers every
+ * method it does not have with 405 and the list of those it has. Does not look at headers. */
 #include "router.h"
 
 #include <stdio.h>
@@ -7,7 +7,7 @@
 
 #include "api.h"
 
-static const route table[] = {
+static const route public_table[] = {
     {"GET", "/", NULL, NULL, api_index},
     {"GET", "/web/{file}", NULL, NULL, api_web_file},
     {"GET", "/livez", NULL, NULL, api_live},
@@ -21,11 +21,23 @@ static const route table[] = {
     {"GET", "/v1/models/{model}/samples/{file}", NULL, NULL, api_sample},
     {"POST", "/v1/models/{model}/classify", api_classify_begin, api_classify_start, api_classify_answer},
 };
-enum { N_ROUTES = sizeof table / sizeof *table };
 
-const route *router_table(size_t *n) {
-  *n = N_ROUTES;
-  return table;
+/* Only with a token; see admin.h. */
+static const route admin_table[] = {
+    {"GET", "/", NULL, NULL, api_admin_index},
+};
+
+#define ROWS(table) \
+  { table, sizeof(table) / sizeof *(table) }
+
+static const struct {
+  const route *rows;
+  size_t n;
+} tables[FACE_COUNT] = {[FACE_PUBLIC] = ROWS(public_table), [FACE_ADMIN] = ROWS(admin_table)};
+
+const route *router_table(face f, size_t *n) {
+  *n = tables[f].n;
+  return tables[f].rows;
 }
 
 /* A piece of a path. */
@@ -53,7 +65,8 @@ static bool matches(const char *pattern, const char *path, segment *model, segme
 void router_find(request *r) {
   char allow[64] = "";
   const char *method = strcmp(r->method, "HEAD") == 0 ? "GET" : r->method;
-  for (size_t i = 0; i < N_ROUTES; i++) {
+  const route *table = tables[r->face].rows;
+  for (size_t i = 0; i < tables[r->face].n; i++) {
     segment model = {"", 0}, item = {"", 0};
     if (!matches(table[i].pattern, r->path, &model, &item)) continue;
     if (strcmp(table[i].method, method) == 0) {

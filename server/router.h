@@ -1,4 +1,4 @@
-/* Method and path to handler: one table. */
+/* Method and path to handler: one table for each listener. */
 #ifndef SERVER_ROUTER_H
 #define SERVER_ROUTER_H
 
@@ -15,11 +15,11 @@ typedef struct route {
   void (*answer)(server *s, request *r); /* set r->reply or r->problem */
 } route;
 
-/* Find r->route for r->method (HEAD counts as GET) and r->path, and r->model and r->item. Otherwise r->problem is set,
- * and for a wrong method the header Allow is added. */
+/* Find r->route for r->face, r->method (HEAD counts as GET) and r->path, and r->model and r->item. Otherwise
+ * r->problem is set, and for a wrong method the header Allow is added. */
 void router_find(request *r);
 
-/* The table, for tests and listings; *n rows. */
-const route *router_table(size_t *n);
+/* The table of a listener, for tests and listings; *n rows. */
+const route *router_table(face f, size_t *n);
 
 #endif

@@ -22,6 +22,7 @@ bool server_init(server *s, const config *c) {
   atomic_init(&s->state, SERVER_STARTING);
   atomic_init(&s->in_flight, 0);
   atomic_init(&s->n_models_loaded, 0);
+  admin_gate_init(&s->admin, &s->config, &s->log);
   registry_init(&s->registry);
   bool ok = repository_init(&s->repository);
   ledger_init(&s->ledger, c->queue, c->queue_bytes);
@@ -42,6 +43,7 @@ void server_destroy(server *s) {
   scheduler_stop(s->scheduler);
   registry_destroy(&s->registry);
   repository_destroy(&s->repository);
+  admin_gate_destroy(&s->admin);
   ledger_destroy(&s->ledger);
   log_destroy(&s->log);
 }
@@ -69,5 +71,6 @@ static void reload(server *s, void *context) {
 }
 
 void server_reload(server *s) {
+  admin_gate_reload(&s->admin);
   if (!chores_submit(s->chores, reload, NULL)) log_event(&s->log, LOG_WARNING, "reload-skipped", NULL);
 }

@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 
+#include "admin.h"
 #include "chores.h"
 #include "config.h"
 #include "decode.h"
@@ -20,6 +21,7 @@ typedef struct server {
   config config; /* read-only once the server runs */
   logger log;
   option_limits limits;
+  admin_gate admin;
   registry registry;
   repository repository;
   ledger ledger;
@@ -38,7 +40,8 @@ bool server_init(server *s, const config *c);
 /* Load every model of the folder on the chores' thread, then wake `wake` with n_models_loaded set. */
 void server_begin_loading(server *s, const events *wake);
 
-/* What SIGHUP asks for: make what is served follow the folder. On the chores' thread; returns at once. */
+/* What SIGHUP asks for: read the admin token again, and make what is served follow the folder. That on the chores'
+ * thread; returns at once. */
 void server_reload(server *s);
 
 /* End the workers and free everything. No request may be in flight. */

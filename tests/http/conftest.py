@@ -23,9 +23,15 @@ SPIKED = os.environ.get("SPIKED_BIN", str(ROOT / "build/release/spiked"))
 class Daemon:
     """A running spiked. `with` stops it and checks that it ended well."""
 
-    def __init__(self, folder, *flags, env=None, wait="ready", listen="127.0.0.1:0"):
+    TOKEN = "test-token-0123456789abcdef"
+
+    def __init__(self, folder, *flags, env=None, wait="ready", listen="127.0.0.1:0", token_file=None):
         environment = {k: v for k, v in os.environ.items() if not k.startswith("SPIKED_")}
         environment.update(env or {})
+        if token_file:
+            token_file.write_text(self.TOKEN + "\n")
+            token_file.chmod(0o600)
+            flags += ("--admin-token-file", str(token_file), "--admin-listen", "127.0.0.1:0")
         self.process = subprocess.Popen(
             [SPIKED, "--models", str(folder), "--listen", listen, *flags],
             stderr=subprocess.PIPE, env=environment)
@@ -37,6 +43,9 @@ class Daemon:
         self.host, _, port = self.address.rpartition(":")
         self.port = int(port)
         self.url = f"http://{self.address}"
+        if token_file:
+            line = self.wait_log("admin-listening")
+            self.admin_address = re.search(r'address"?[=:]"?([^\s",}]+)', line).group(1)
         if wait:
             self.wait_log(wait)
 
@@ -94,6 +103,11 @@ class Daemon:
 
     def status(self):
         return requests.get(self.url + "/v1/status", timeout=10).json()
+
+    def admin(self, method, path, headers=None, **more):
+        """A request to the admin listener, with the token unless the headers bring their own."""
+        headers = {"Authorization": "Bearer " + self.TOKEN, **(headers or {})}
+        return requests.request(method, f"http://{self.admin_address}{path}", headers=headers, timeout=120, **more)
 
     def raw(self, *pieces, timeout=5, half_close=True, pause=0.0, quiet=None):
         """Send bytes as they are; everything that comes back until the daemon closes, or was silent for `quiet` seconds

@@ -199,8 +199,8 @@ static void flag_beats_environment_beats_file_beats_default(void **state) {
   assert_int_equal(c.max_body, 2048);
   assert_int_equal(c.threads, 4);
   assert_string_equal(c.models, "file");
-  assert_string_equal(c.host, "::1");
-  assert_int_equal(c.port, 1);
+  assert_string_equal(c.listen.host, "::1");
+  assert_int_equal(c.listen.port, 1);
   assert_int_equal(c.max_timesteps, 4096);
   assert_false(c.log_json);
   flags[2] = "--check-config";

@@ -196,12 +196,14 @@ static void routes(void **state) {
 
 static void every_route_answers(void **state) {
   (void)state;
-  size_t n = 0;
-  const route *table = router_table(&n);
-  assert_true(n > 0);
-  for (size_t i = 0; i < n; i++) {
-    assert_non_null(table[i].answer);
-    assert_int_equal(table[i].begin != NULL, table[i].start != NULL);
+  for (int f = 0; f < FACE_COUNT; f++) {
+    size_t n = 0;
+    const route *table = router_table((face)f, &n);
+    assert_true(n > 0);
+    for (size_t i = 0; i < n; i++) {
+      assert_non_null(table[i].answer);
+      assert_true(table[i].begin != NULL || table[i].start == NULL);
+    }
   }
 }
 
