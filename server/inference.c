@@ -65,6 +65,7 @@ void inference_destroy(inference *inf) {
   free(inf->spikes);
   free(inf->synaptic_operations);
   free(inf->macs);
+  free(inf->first_spikes);
   for (size_t i = 0; inf->previews && i < inf->n_images; i++) free(inf->previews[i]);
   free(inf->previews);
   ledger_release(inf->ledger, inf->held_bytes);
@@ -132,16 +133,18 @@ bool inference_allocate(inference *inf) {
       !multiply(n, snn_network_classes(net), sizeof *inf->scores, &n_scores) ||
       !multiply(n, snn_network_layers(net), sizeof *inf->spikes, &n_counts))
     return out_of_memory(inf);
-  if (!hold(inf, n_inputs + 2 * n_scores + 3 * n_counts)) return false;
+  if (!hold(inf, n_inputs + 2 * n_scores + 5 * n_counts)) return false;
   inf->inputs = malloc(n_inputs);
   inf->scores = malloc(n_scores);
   inf->spikes = malloc(n_counts);
   inf->synaptic_operations = malloc(n_counts);
   inf->macs = malloc(n_counts);
+  if (inf->options.trace_layers) inf->first_spikes = malloc(2 * n_counts);
   if (inf->options.reference) inf->reference = malloc(n_scores);
   if (inf->options.preview) inf->previews = calloc(n, sizeof *inf->previews);
   bool ok = inf->inputs && inf->scores && inf->spikes && inf->synaptic_operations && inf->macs &&
-            (inf->reference || !inf->options.reference) && (inf->previews || !inf->options.preview);
+            (inf->first_spikes || !inf->options.trace_layers) && (inf->reference || !inf->options.reference) &&
+            (inf->previews || !inf->options.preview);
   return ok || out_of_memory(inf);
 }
 

@@ -47,6 +47,7 @@ typedef struct inference {
   float *scores;                                 /* [n_images][classes] */
   float *reference;                              /* the same, with options.reference */
   uint64_t *spikes, *synaptic_operations, *macs; /* [n_images][layers] */
+  snn_first_spikes *first_spikes;                /* the same, with options.trace_layers */
   char **previews;                               /* [n_images] base64 PNGs, with options.preview */
 
   struct {

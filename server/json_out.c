@@ -90,6 +90,7 @@ static json_t *score_list(const scored *s) {
 /* Counts of picture i: [layers] of each kind. */
 typedef struct counts {
   const uint64_t *spikes, *synaptic_operations, *macs;
+  const snn_first_spikes *first_spikes; /* NULL: not traced */
 } counts;
 
 static uint64_t sum_of(const uint64_t *layers, size_t n) {
@@ -98,15 +99,22 @@ static uint64_t sum_of(const uint64_t *layers, size_t n) {
   return sum;
 }
 
-static json_t *layer_list(const snn_network *net, const uint64_t *spikes, double steps) {
+/* The mean step at which the neurons that fired did so first; NULL where none did or nobody knows. */
+static json_t *first_spike(const snn_first_spikes *f) {
+  return f->steps > 0 ? number((double)f->steps / (double)f->neurons) : json_null();
+}
+
+static json_t *layer_list(const snn_network *net, const counts *c, double steps) {
   json_t *list = json_array();
   for (size_t i = 0; i < snn_network_layers(net); i++) {
     snn_layer_info layer = snn_network_layer(net, i);
     if (layer.kind != SNN_LAYER_NEURON) continue;
     double neurons = (double)snn_shape_size(layer.shape);
     json_array_append_new(
-        list, json_pack("{s:s, s:I, s:I, s:o}", "name", layer.name, "neurons", (json_int_t)neurons, "spikes",
-                        (json_int_t)spikes[i], "rate", number((double)spikes[i] / (neurons * steps))));
+        list, json_pack("{s:s, s:I, s:I, s:o, s:o, s:I}", "name", layer.name, "neurons", (json_int_t)neurons, "spikes",
+                        (json_int_t)c->spikes[i], "rate", number((double)c->spikes[i] / (neurons * steps)),
+                        "first_spike_step", first_spike(&c->first_spikes[i]), "fired",
+                        (json_int_t)c->first_spikes[i].neurons));
   }
   return list;
 }
@@ -119,7 +127,7 @@ static json_t *spikes_object(const inference *inf, const counts *c) {
                         number(total / ((double)snn_network_neurons(net) * steps)), "synaptic_operations",
                         (json_int_t)sum_of(c->synaptic_operations, layers));
   if (snn_neuron_is_ternary(inf->options.run.neuron)) json_object_set_new(o, "ternary", json_true());
-  if (inf->options.trace_layers) json_object_set_new(o, "layers", layer_list(net, c->spikes, steps));
+  if (inf->options.trace_layers) json_object_set_new(o, "layers", layer_list(net, c, steps));
   return o;
 }
 
@@ -134,7 +142,8 @@ static json_t *result_object(const inference *inf, size_t i) {
   const snn_network *net = inf->model->network;
   size_t classes = snn_network_classes(net), layers = snn_network_layers(net);
   scored s = score(net, inf->scores + i * classes);
-  counts c = {inf->spikes + i * layers, inf->synaptic_operations + i * layers, inf->macs + i * layers};
+  counts c = {inf->spikes + i * layers, inf->synaptic_operations + i * layers, inf->macs + i * layers,
+              inf->first_spikes ? inf->first_spikes + i * layers : NULL};
   json_t *o = json_pack("{s:o, s:o, s:o, s:o, s:I, s:o}", "class", class_object(&s, next_best(&s, s.n)), "top",
                         top_classes(&s, inf->options.top_k), "scores", score_list(&s), "spikes", spikes_object(inf, &c),
                         "timesteps_used", (json_int_t)inf->options.run.timesteps, "energy", energy_object(net, &c));

@@ -16,7 +16,7 @@ typedef struct block {
 
 /* The arrays of a run of several requests. */
 typedef struct scratch {
-  block inputs, scores, spikes, synaptic_operations, macs;
+  block inputs, scores, spikes, synaptic_operations, macs, first_spikes;
 } scratch;
 
 /* A call of scheduler_prepare on its way; one at a time. */
@@ -70,7 +70,7 @@ static snn_status run_alone(inference *inf, snn_error *err) {
   snn_run_options run = inf->options.run;
   run.cancel = &inf->cancel;
   run.deadline_ns = inf->deadline_ns;
-  snn_run_stats stats = {inf->spikes, inf->synaptic_operations, inf->macs};
+  snn_run_stats stats = {inf->spikes, inf->synaptic_operations, inf->macs, inf->first_spikes};
   return snn_session_run(inf->model->session, inf->inputs, inf->n_images, &run, inf->scores, &stats, err);
 }
 
@@ -80,24 +80,28 @@ static snn_status run_together(scheduler *s, inference *first, snn_error *err) {
   const snn_network *net = first->model->network;
   size_t image = snn_shape_size(snn_network_input(net)) * sizeof(float), n = 0;
   size_t score = snn_network_classes(net) * sizeof(float);
-  size_t count = snn_network_layers(net) * sizeof(uint64_t);
+  size_t count = snn_network_layers(net) * sizeof(uint64_t), first_count = 2 * count;
+  bool trace = false; /* anyone's layers */
   snn_run_options run = first->options.run;
   run.cancel = &s->abort;
   for (inference *inf = first; inf; inf = inf->next) {
     n += inf->n_images;
+    trace = trace || inf->options.trace_layers;
     if (inf->deadline_ns && (!run.deadline_ns || inf->deadline_ns < run.deadline_ns))
       run.deadline_ns = inf->deadline_ns;
   }
   /* Every factor was multiplied with checks for a request of IMAGES_MAX pictures, the most a batch has. */
   if (!grow(&x->inputs, n * image) || !grow(&x->scores, n * score) || !grow(&x->spikes, n * count) ||
-      !grow(&x->synaptic_operations, n * count) || !grow(&x->macs, n * count))
+      !grow(&x->synaptic_operations, n * count) || !grow(&x->macs, n * count) ||
+      (trace && !grow(&x->first_spikes, n * first_count)))
     return SNN_ERR_NO_MEMORY;
   char *to = x->inputs.bytes;
   for (inference *inf = first; inf; inf = inf->next) {
     memcpy(to, inf->inputs, inf->n_images * image);
     to += inf->n_images * image;
   }
-  snn_run_stats stats = {x->spikes.bytes, x->synaptic_operations.bytes, x->macs.bytes};
+  snn_run_stats stats = {x->spikes.bytes, x->synaptic_operations.bytes, x->macs.bytes,
+                         trace ? x->first_spikes.bytes : NULL};
   snn_status status = snn_session_run(first->model->session, x->inputs.bytes, n, &run, x->scores.bytes, &stats, err);
   if (status != SNN_OK) return status;
   size_t at = 0;
@@ -106,6 +110,8 @@ static snn_status run_together(scheduler *s, inference *first, snn_error *err) {
     memcpy(inf->spikes, (char *)x->spikes.bytes + at * count, inf->n_images * count);
     memcpy(inf->synaptic_operations, (char *)x->synaptic_operations.bytes + at * count, inf->n_images * count);
     memcpy(inf->macs, (char *)x->macs.bytes + at * count, inf->n_images * count);
+    if (inf->first_spikes)
+      memcpy(inf->first_spikes, (char *)x->first_spikes.bytes + at * first_count, inf->n_images * first_count);
     at += inf->n_images;
   }
   return SNN_OK;
@@ -296,6 +302,7 @@ void scheduler_stop(scheduler *s) {
   free(s->scratch.spikes.bytes);
   free(s->scratch.synaptic_operations.bytes);
   free(s->scratch.macs.bytes);
+  free(s->scratch.first_spikes.bytes);
   pthread_cond_destroy(&s->prepared);
   pthread_cond_destroy(&s->work);
   pthread_mutex_destroy(&s->lock);

@@ -33,6 +33,11 @@ bool snn_neuron_leaks(snn_neuron v) {
   return m && m->leaks;
 }
 
+bool snn_neuron_has_steps(snn_neuron v) {
+  const snn_neuron_model *m = snn_neuron_model_get(v);
+  return m && !m->whole_run;
+}
+
 bool snn_neuron_is_ternary(snn_neuron v) {
   const snn_neuron_model *m = snn_neuron_model_get(v);
   return m && m->is_signed;

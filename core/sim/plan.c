@@ -249,7 +249,8 @@ static snn_status make_stage(compiler *c, uint32_t i, snn_stage *stage) {
   stage->theta = spread(c, n->neurons.theta, n->neurons.n, channels, 1.0f);
   if (!stage->fire || !stage->half_fire || !stage->theta) return snn_fail_memory(c->err, "the plan");
   size_t states = c->plan->kind == SNN_PLAN_SIGNED ? 2 : 1;
-  return reserve(c, positions * channels, states * sizeof(float), &stage->state);
+  status = reserve(c, positions * stage->blocks, sizeof(uint64_t), &stage->fired);
+  return status == SNN_OK ? reserve(c, positions * channels, states * sizeof(float), &stage->state) : status;
 }
 
 /* The last stage: adds up the currents of the last node. */

@@ -72,6 +72,7 @@ typedef struct snn_stage {
   size_t state; /* bytes into the lane's memory: neurons' v [h][w][c] float, for signed ones their balance likewise
                  * behind it; scores' sums [c] double; maxpool's cumulated inputs [h][w][taps][c] and last maximum
                  * [h][w][c] float */
+  size_t fired; /* likewise: who of the neurons has fired, a word [h][w][blocks]; used where a run asks for it */
 } snn_stage;
 
 typedef struct snn_plan {

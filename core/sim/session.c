@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "sim/first_spikes.h"
 #include "sim/initial.h"
 #include "sim/plan.h"
 #include "sim/reference.h"
@@ -22,6 +23,7 @@ typedef struct lane {
   char *memory;     /* plan.lane_bytes */
   float *reference; /* reference.elements */
   snn_counters counters;
+  snn_first_spikes *first_spikes; /* [n_nodes] */
   snn_status stops[2]; /* set by rank 0 before barrier k in slot k % 2, read by all after it: two slots, so that it is
                         * never overwritten while a slow thread still reads */
 } lane;
@@ -47,7 +49,8 @@ static snn_status create_lane(const snn_session *s, lane *l, snn_error *err) {
   l->reference = snn_alloc_array(s->reference.elements, sizeof *l->reference);
   uint64_t *counters = snn_alloc_array((size_t)3 * s->net->n_nodes, sizeof *counters);
   l->counters = (snn_counters){.spikes = counters};
-  if (!l->memory || !l->reference || !counters) return snn_fail_memory(err, "a simulation session");
+  l->first_spikes = snn_alloc_array(s->net->n_nodes, sizeof *l->first_spikes);
+  if (!l->memory || !l->reference || !counters || !l->first_spikes) return snn_fail_memory(err, "a simulation session");
   l->counters.synaptic_operations = counters + s->net->n_nodes;
   l->counters.macs = counters + 2 * (size_t)s->net->n_nodes;
   return SNN_OK;
@@ -102,6 +105,7 @@ void snn_session_free(snn_session *s) {
     free(s->lanes[i].memory);
     free(s->lanes[i].reference);
     free(s->lanes[i].counters.spikes);
+    free(s->lanes[i].first_spikes);
   }
   free(s->lanes);
   free(s->initial);
@@ -118,9 +122,10 @@ uint32_t snn_session_threads(const snn_session *s) {
 
 /* One image's share of the caller's arrays. */
 typedef struct image_job {
-  const float *image;  /* [c][h][w] */
-  float *scores;       /* [checkpoints][classes] */
-  snn_counters result; /* [checkpoints][nodes] each, entries may be NULL */
+  const float *image;             /* [c][h][w] */
+  float *scores;                  /* [checkpoints][classes] */
+  snn_counters result;            /* [checkpoints][nodes] each, entries may be NULL */
+  snn_first_spikes *first_spikes; /* likewise; NULL: not counted */
 } image_job;
 
 static snn_status should_stop(const snn_run_options *run) {
@@ -148,6 +153,7 @@ static void take_checkpoint(const snn_session *s, const snn_plan *plan, const la
   const uint64_t *const from[] = {l->counters.spikes, l->counters.synaptic_operations, l->counters.macs};
   for (int i = 0; i < 3; i++)
     if (to[i]) memcpy(to[i] + k * nodes, from[i], nodes * sizeof **to);
+  if (job->first_spikes) memcpy(job->first_spikes + k * nodes, l->first_spikes, nodes * sizeof *l->first_spikes);
 }
 
 /* What all images of a run share. */
@@ -187,7 +193,11 @@ static snn_status run_image(const snn_session *s, lane *l, snn_team team, const 
   snn_status status;
   if (team.rank == 0) memset(l->counters.spikes, 0, 3 * (size_t)s->net->n_nodes * sizeof(uint64_t));
   load_image(s, run, l, team, job->image);
-  for (uint32_t i = 0; i < plan->n_stages; i++) snn_stage_reset(&ctx, &plan->stages[i]);
+  if (team.rank == 0) memset(l->first_spikes, 0, s->net->n_nodes * sizeof *l->first_spikes);
+  for (uint32_t i = 0; i < plan->n_stages; i++) {
+    snn_stage_reset(&ctx, &plan->stages[i]);
+    if (job->first_spikes && plan->stages[i].sink == SNN_SINK_SPIKES) snn_first_spikes_reset(&ctx, &plan->stages[i]);
+  }
   if ((status = meet(l, team, options, &meeting)) != SNN_OK) return status;
   for (uint32_t i = 0; i < plan->n_static; i++) {
     snn_stage_run(&ctx, &plan->stages[i], 1);
@@ -198,7 +208,10 @@ static snn_status run_image(const snn_session *s, lane *l, snn_team team, const 
     while (done < options->checkpoints[k]) { /* chunks end at checkpoints, where counters are exact */
       uint32_t left = options->checkpoints[k] - done, steps = left < plan->chunk ? left : plan->chunk;
       for (uint32_t i = plan->n_static; i < plan->n_stages; i++) {
-        snn_stage_run(&ctx, &plan->stages[i], steps);
+        const snn_stage *stage = &plan->stages[i];
+        snn_stage_run(&ctx, stage, steps);
+        if (job->first_spikes && stage->sink == SNN_SINK_SPIKES)
+          snn_first_spikes_count(&ctx, stage, done, steps, &l->first_spikes[stage->node]);
         if ((status = meet(l, team, options, &meeting)) != SNN_OK) return status;
       }
       done += whole_run ? options->timesteps : steps;
@@ -297,6 +310,7 @@ snn_status snn_session_run(snn_session *s, const float *images, size_t batch, co
       if (stats && stats->spikes) job.result.spikes = stats->spikes + i * counts;
       if (stats && stats->synaptic_operations) job.result.synaptic_operations = stats->synaptic_operations + i * counts;
       if (stats && stats->macs) job.result.macs = stats->macs + i * counts;
+      if (stats && stats->first_spikes) job.first_spikes = stats->first_spikes + i * counts;
       snn_status ended = run_image(s, l, team, &setup, &job);
       if (ended != SNN_OK) {
 #pragma omp atomic write

@@ -19,7 +19,7 @@ typedef struct arguments {
 static const struct argp_option options[] = {
     {"timesteps", 'T', "T", 0, "timesteps (default: the model's recommendation)", 0},
     {"top-k", KEY_TOP, "K", 0, "classes listed (default 5)", 0},
-    {"trace", KEY_TRACE, "WHAT", 0, "layers: spikes of every layer; none (default)", 0},
+    {"trace", KEY_TRACE, "WHAT", 0, "layers: spikes, rate and first-spike step of every layer; none (default)", 0},
     {"reference", KEY_REFERENCE, NULL, 0, "add the float network's answer", 0},
     {0}};
 
@@ -115,15 +115,18 @@ static json_t *scores_json(const float *scores, size_t n) {
   return j;
 }
 
-static json_t *layers_json(const snn_network *net, const uint64_t *spikes, uint32_t timesteps) {
+static json_t *layers_json(const snn_network *net, const snn_run_stats *stats, uint32_t timesteps) {
   json_t *j = json_array();
   for (size_t l = 0; l < snn_network_layers(net); l++) {
     snn_layer_info info = snn_network_layer(net, l);
     if (info.kind != SNN_LAYER_NEURON) continue;
     size_t neurons = snn_shape_size(info.shape);
-    json_array_append_new(j,
-                          json_pack("{s:s, s:I, s:I, s:f}", "name", info.name, "neurons", (json_int_t)neurons, "spikes",
-                                    (json_int_t)spikes[l], "rate", (double)spikes[l] / (double)neurons / timesteps));
+    const snn_first_spikes *first = &stats->first_spikes[l];
+    json_array_append_new(
+        j, json_pack("{s:s, s:I, s:I, s:f, s:o, s:I}", "name", info.name, "neurons", (json_int_t)neurons, "spikes",
+                     (json_int_t)stats->spikes[l], "rate", (double)stats->spikes[l] / (double)neurons / timesteps,
+                     "first_spike_step", number(first->steps > 0 ? (double)first->steps / (double)first->neurons : NAN),
+                     "fired", (json_int_t)first->neurons));
   }
   return j;
 }
@@ -149,7 +152,7 @@ static json_t *result_json(const snn_network *net, const arguments *a, const snn
       json_pack("{s:I, s:o, s:I}", "total", (json_int_t)spikes, "per_neuron_step",
                 number((double)spikes / (double)neurons / timesteps), "synaptic_operations", (json_int_t)accumulates);
   if (snn_neuron_is_ternary(run->neuron)) json_object_set_new(counts, "ternary", json_true());
-  if (a->trace) json_object_set_new(counts, "layers", layers_json(net, stats.spikes, timesteps));
+  if (a->trace) json_object_set_new(counts, "layers", layers_json(net, &stats, timesteps));
   json_t *j = json_pack(
       "{s:o, s:o, s:o, s:o, s:i, s:{s:f, s:f, s:s}}", "class", class_json(net, scores, ranked[0].index), "top", top,
       "scores", scores_json(scores, classes), "spikes", counts, "timesteps_used", (int)timesteps, "energy", "snn_nj",
@@ -178,9 +181,10 @@ static bool allocate(batch *b, const snn_network *net, size_t n) {
   b->images = calloc(n, input * sizeof(float));
   b->scores = calloc(n, classes * sizeof(float));
   b->reference = calloc(n, classes * sizeof(float));
-  b->stats = (snn_run_stats){calloc(n, layers * 8), calloc(n, layers * 8), calloc(n, layers * 8)};
+  b->stats = (snn_run_stats){calloc(n, layers * 8), calloc(n, layers * 8), calloc(n, layers * 8),
+                             calloc(n, layers * sizeof(snn_first_spikes))};
   return b->pixels && b->images && b->scores && b->reference && b->stats.spikes && b->stats.synaptic_operations &&
-         b->stats.macs;
+         b->stats.macs && b->stats.first_spikes;
 }
 
 static void release(batch *b) {
@@ -191,6 +195,7 @@ static void release(batch *b) {
   free(b->stats.spikes);
   free(b->stats.synaptic_operations);
   free(b->stats.macs);
+  free(b->stats.first_spikes);
 }
 
 static int print_answer(const snn_network *net, const arguments *a, const snn_run_options *run, const batch *b,
@@ -199,7 +204,7 @@ static int print_answer(const snn_network *net, const arguments *a, const snn_ru
   json_t *results = json_array();
   for (size_t i = 0; i < a->n_images; i++) {
     snn_run_stats stats = {b->stats.spikes + i * layers, b->stats.synaptic_operations + i * layers,
-                           b->stats.macs + i * layers};
+                           b->stats.macs + i * layers, b->stats.first_spikes + i * layers};
     json_array_append_new(results,
                           result_json(net, a, run, b->scores + i * classes, b->reference + i * classes, stats));
   }

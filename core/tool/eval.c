@@ -78,7 +78,7 @@ static bool allocate(evaluation *e) {
   e->images = calloc(GROUP * input, sizeof(float));
   e->scores = calloc(GROUP * rows * classes, sizeof(float));
   e->reference = calloc(GROUP * classes, sizeof(float));
-  e->stats = (snn_run_stats){calloc(counts, 8), calloc(counts, 8), calloc(counts, 8)};
+  e->stats = (snn_run_stats){calloc(counts, 8), calloc(counts, 8), calloc(counts, 8), NULL};
   return e->rows && e->images && e->scores && e->reference && e->stats.spikes && e->stats.synaptic_operations &&
          e->stats.macs;
 }
@@ -131,7 +131,7 @@ static snn_status simulate(evaluation *e, size_t n, snn_error *err) {
     run.checkpoints = NULL;
     const size_t at = GROUP * rows; /* the whole group's answers at this T, behind all others */
     snn_run_stats stats = {e->stats.spikes + at * layers, e->stats.synaptic_operations + at * layers,
-                           e->stats.macs + at * layers};
+                           e->stats.macs + at * layers, NULL};
     float *scores = e->scores + at * classes;
     status = snn_session_run(e->model.session, e->images, n, &run, scores, &stats, err);
     for (size_t i = 0; status == SNN_OK && i < n; i++) {

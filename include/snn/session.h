@@ -75,7 +75,9 @@ const char *snn_encoding_name(snn_encoding v);
 const char *snn_readout_name(snn_readout v);
 const char *snn_precision_name(snn_precision v);
 bool snn_neuron_parse(const char *name, snn_neuron *out);
-bool snn_neuron_leaks(snn_neuron v);      /* uses `tau` */
+bool snn_neuron_leaks(snn_neuron v);     /* uses `tau` */
+bool snn_neuron_has_steps(snn_neuron v); /* goes step by step, so that scores and first spikes between 1 and T are known
+                                          */
 bool snn_neuron_is_ternary(snn_neuron v); /* may send -1: not what binary neuromorphic hardware does */
 bool snn_init_parse(const char *name, snn_init *out);
 bool snn_encoding_parse(const char *name, snn_encoding *out);
@@ -109,6 +111,12 @@ typedef struct snn_run_options {
   uint64_t deadline_ns;      /* on snn_clock_ns(); 0: none; passed -> SNN_ERR_DEADLINE, checked like `cancel` */
 } snn_run_options;
 
+/* When the neurons of a layer fired first. Their mean is steps / neurons (IC-SNN, Fig. 6). */
+typedef struct snn_first_spikes {
+  uint64_t neurons; /* that have fired */
+  uint64_t steps;   /* the sum of the steps, from 1, at which they did so first; 0 for asg, which knows no steps */
+} snn_first_spikes;
+
 /* Counters, caller-owned arrays of [batch][checkpoints][snn_network_layers], cumulated from step 1; each may be NULL.
  * Operations are charged to the neuron layer at which they arrive (the last layer for the readout),
  * multiply-accumulates of constant currents to the layer that computes them; other entries are 0. */
@@ -117,6 +125,7 @@ typedef struct snn_run_stats {
   uint64_t *synaptic_operations; /* accumulates: spikes of the sources times the fan-out actually used, borders minded
                                     (an average-pooled count c costs c accumulates) */
   uint64_t *macs; /* multiply-accumulates: graded inputs, such as the image itself (once for the whole run) */
+  snn_first_spikes *first_spikes; /* of neuron layers; costs a little time where asked for */
 } snn_run_stats;
 
 /* Defaults for a network: what its model file recommends, T = 32 otherwise. */

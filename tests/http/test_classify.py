@@ -53,6 +53,12 @@ def test_spikes_and_energy_add_up(daemon):
     assert spikes["total"] == layer["spikes"] > 0
     assert math.isclose(layer["rate"], layer["spikes"] / (384 * 20), rel_tol=1e-6)
     assert math.isclose(spikes["per_neuron_step"], layer["rate"], rel_tol=1e-6)
+    assert layer["spikes"] / 20 <= layer["fired"] <= min(layer["neurons"], layer["spikes"])
+    assert 1 <= layer["first_spike_step"] <= 20
+    one, = daemon.classify(make.picture(2), T=1, trace="layers").json()["results"][0]["spikes"]["layers"]
+    assert (one["first_spike_step"], one["fired"]) == (1, one["spikes"])  # in one step everyone's spike is the first
+    asg, = daemon.classify(make.picture(2), T=20, neuron="asg", trace="layers").json()["results"][0]["spikes"]["layers"]
+    assert asg["first_spike_step"] is None and asg["fired"] > 0  # it knows no steps
     assert spikes["synaptic_operations"] == 3 * spikes["total"]  # each neuron feeds the three classes
     first_layer_macs = 6 * (8 * 3 - 2) ** 2
     assert math.isclose(result["energy"]["snn_nj"],

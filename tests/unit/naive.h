@@ -13,13 +13,14 @@ typedef struct naive {
   const snn_network *net;
   bool is_float; /* neurons are the float network's ReLU or Clip, and there is one step */
   snn_neuron neuron;
-  double tau, shift; /* shift: 0 or 1 */
-  uint32_t timesteps;
-  double **value;  /* what a layer sends at this step */
-  double **v;      /* neurons: potentials */
-  double **sent;   /* neurons: spikes fired, those taken back subtracted */
-  double **summed; /* maximum pools: [0..in) cumulated inputs, [in..) last maximum */
-  uint64_t *fired; /* neurons: spikes of either sign */
+  double tau, shift;       /* shift: 0 or 1 */
+  uint32_t timesteps, now; /* now: the step that runs, from 1 */
+  double **value;          /* what a layer sends at this step */
+  double **v;              /* neurons: potentials */
+  double **sent;           /* neurons: spikes fired, those taken back subtracted */
+  double **first;          /* neurons: the step of the first spike, 0 before it */
+  double **summed;         /* maximum pools: [0..in) cumulated inputs, [in..) last maximum */
+  uint64_t *fired;         /* neurons: spikes of either sign */
   double *scores;
 } naive;
 
@@ -99,6 +100,7 @@ static inline int naive_fire(naive *r, uint32_t i, size_t k, double current) {
       break;
   }
   r->sent[i][k] += s;
+  if (s && r->first[i][k] == 0) r->first[i][k] = r->now;
   r->fired[i] += (uint64_t)abs(s);
   return s;
 }
@@ -137,8 +139,8 @@ static inline void naive_layer(naive *r, uint32_t i, uint32_t times) {
 }
 
 static inline void naive_allocate(naive *r) {
-  double ***const maps[] = {&r->value, &r->v, &r->sent, &r->summed};
-  for (int m = 0; m < 4; m++) {
+  double ***const maps[] = {&r->value, &r->v, &r->sent, &r->summed, &r->first};
+  for (int m = 0; m < 5; m++) {
     *maps[m] = calloc(r->net->n_nodes, sizeof(double *));
     for (uint32_t i = 0; i < r->net->n_nodes; i++) {
       size_t more = m == 3 && i ? naive_size(r, r->net->nodes[i].inputs[0]) : 0;
@@ -153,6 +155,7 @@ static inline void naive_steps(naive *r, const float *image, uint32_t times) {
   snn_shape s = r->net->nodes[0].shape;
   size_t classes = snn_network_classes(r->net);
   for (uint32_t t = 0; t < r->timesteps; t += times) {
+    r->now = t + 1;
     for (size_t k = 0; k < snn_shape_size(s); k++)
       r->value[0][k] = times * (double)image[k % s.c * s.h * s.w + k / s.c];
     for (uint32_t i = 1; i < r->net->n_nodes; i++) naive_layer(r, i, times);
@@ -186,8 +189,8 @@ static inline naive naive_float(const snn_network *net, const float *image) {
 }
 
 static inline void naive_free(naive *r) {
-  double **const maps[] = {r->value, r->v, r->sent, r->summed};
-  for (int m = 0; m < 4; m++) {
+  double **const maps[] = {r->value, r->v, r->sent, r->summed, r->first};
+  for (int m = 0; m < 5; m++) {
     for (uint32_t i = 0; i < r->net->n_nodes; i++) free(maps[m][i]);
     free(maps[m]);
   }

@@ -113,7 +113,7 @@ static void run_batches(const golden *g, snn_session *s, const json_t *want, con
   for (size_t first = 0; first + batch <= g->n_images; first += batch) {
     memset(scores, 0xff, batch * run->n_checkpoints * g->classes * sizeof *scores);
     for (int f = 0; f < FIELDS; f++) memset(counts[f], 0xff, n_counts * sizeof *counts[f]);
-    snn_run_stats stats = {counts[0], counts[1], counts[2]};
+    snn_run_stats stats = {counts[0], counts[1], counts[2], NULL};
     if (snn_session_run(s, g->images + first * g->pixels, batch, run, scores, &stats, &err) != SNN_OK)
       fail_msg("%s, %s: %s: %s", g->name, how, err.where, err.text);
     compare(g, want, run, how, first, batch, scores, counts);

@@ -241,7 +241,7 @@ static void test_statistics_are_optional(void **state) {
       for (unsigned f = 0; f < 3; f++)
         if (mask >> f & 1) memset(part[f], 0xff, got.n_counts * sizeof(uint64_t));
       for (size_t i = 0; i < 2; i += batch) {
-        snn_run_stats stats = {NULL, NULL, NULL};
+        snn_run_stats stats = {0};
         size_t first = i * snn_network_layers(b.net);
         if (mask & 1) stats.spikes = part[0] + first;
         if (mask & 2) stats.synaptic_operations = part[1] + first;
