@@ -48,6 +48,7 @@ endif
 LIB_SOURCES := $(filter-out core/tool/%,$(wildcard core/*/*.c))
 TOOL_SOURCES := $(wildcard core/tool/*.c)
 SERVER_SOURCES := $(wildcard server/*.c)
+SPIKECTL_SOURCES := $(wildcard clients/spikectl/*.c)
 SUPPORT_SOURCES := $(wildcard tests/support/*.c)
 UNIT_SOURCES := $(wildcard tests/unit/test_*.c)
 FUZZ_SOURCES := $(wildcard tests/fuzz/fuzz_*.c)
@@ -56,7 +57,7 @@ C_FILES := $(wildcard include/snn/*.h core/*/*.[ch] server/*.[ch] clients/*/*.[c
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB := $(BUILD)/libsnn.a
 SERVER_LIB := $(BUILD)/libserver.a # all of the daemon but main(), so that tests can link it
-PROGRAMS := $(BUILD)/snn $(BUILD)/spiked
+PROGRAMS := $(BUILD)/snn $(BUILD)/spiked $(BUILD)/spikectl
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT_SOURCES))
 
 # One short line a command; V=1 shows the commands themselves.
@@ -102,6 +103,9 @@ $(BUILD)/snn: $(call objects,$(TOOL_SOURCES)) $(LIB)
 
 $(BUILD)/spiked: $(call objects,server/main.c) $(SERVER_LIB) $(LIB)
 	$(call say,LD,$@)$(CC) $(LDFLAGS_ALL) $^ $(LDLIBS) -o $@
+
+$(BUILD)/spikectl: $(call objects,$(SPIKECTL_SOURCES))
+	$(call say,LD,$@)$(CC) $(LDFLAGS_ALL) $^ $(shell pkg-config --libs libcurl jansson) -lm -o $@
 
 $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(call objects,$(SUPPORT_SOURCES)) $(SERVER_LIB) $(LIB)
 	@mkdir -p $(@D)
@@ -203,10 +207,10 @@ lint: layering ## formatting, clang-tidy, cppcheck, layering
 	@deploy/install-deps.sh build test lint
 	@clang-format --dry-run -Werror $(C_FILES)
 	@cppcheck --quiet --std=c11 --enable=warning,portability,performance --inline-suppr --error-exitcode=1 \
-	  --suppress=missingIncludeSystem -Iinclude -Icore core server
+	  --suppress=missingIncludeSystem -Iinclude -Icore core server clients
 	@mkdir -p build && printf '%s\n' -std=c11 -fopenmp -D_GNU_SOURCE -I$(CURDIR)/include -I$(CURDIR)/core \
-	  '-DSPIKED_VERSION="$(VERSION)"' >build/compile_flags.txt
-	@printf '%s\n' $(filter %.c,$(filter core/% server/%,$(C_FILES))) | xargs -P $(JOBS) -n 4 clang-tidy --quiet -p build 2>/dev/null
+	  '-DSPIKED_VERSION="$(VERSION)"' '-DCHART_JS="$(CHART_JS)"' >build/compile_flags.txt
+	@printf '%s\n' $(filter %.c,$(filter core/% server/% clients/%,$(C_FILES))) | xargs -P $(JOBS) -n 4 clang-tidy --quiet -p build 2>/dev/null
 
 format: ## put every C file into the house's format
 	clang-format -i $(C_FILES)
