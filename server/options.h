@@ -12,15 +12,21 @@
 #include "problem.h"
 #include "snn/session.h"
 
+enum { OPTION_NAME_MAX = 95 };
+
+struct store;
+
 /* What an option may ask for at most on this server. */
 typedef struct option_limits {
   uint32_t max_timesteps;
+  struct store *store; /* where a request finds the calibration it names; NULL: nowhere */
 } option_limits;
 
 typedef struct options {
   snn_run_options run; /* cancel, deadline and checkpoints unset */
   uint32_t top_k;
-  uint32_t timeout_ms; /* 0: none */
+  uint32_t timeout_ms;                   /* 0: none */
+  char calibration[OPTION_NAME_MAX + 1]; /* "": the one in force; "none", or an id */
   bool trace_layers, reference, preview;
   uint32_t given; /* bit i: option i of the table was set */
 } options;
