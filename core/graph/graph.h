@@ -90,6 +90,7 @@ struct snn_network {
   size_t n_labels;
   char *provenance; /* JSON object */
   snn_recommended recommended;
+  float output_threshold; /* theta of the last layer, where it is to fire (readout `count`); 0: none */
   snn_node *nodes;
   uint32_t n_nodes, capacity;
 };

@@ -30,6 +30,9 @@ const snn_preprocess *snn_network_preprocess(const snn_network *net) {
 size_t snn_network_classes(const snn_network *net) {
   return net->nodes[net->n_nodes - 1].shape.c;
 }
+float snn_network_output_threshold(const snn_network *net) {
+  return net->output_threshold;
+}
 size_t snn_network_layers(const snn_network *net) {
   return net->n_nodes;
 }

@@ -18,6 +18,7 @@ enum { SNN_MODEL_VERSION = 1 };
 #define SNN_KEY_PREPROCESS  "spiked.preprocess"
 #define SNN_KEY_LABELS      "spiked.labels"
 #define SNN_KEY_RECOMMENDED "spiked.recommended"
+#define SNN_KEY_READOUT     "spiked.readout"
 #define SNN_KEY_PROVENANCE  "spiked.provenance"
 
 /* what follows a layer's name in a tensor's name */

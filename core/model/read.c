@@ -2,6 +2,7 @@
  *
  * Invariant: a network comes out only when all of it was understood and checked; a file that merely carries more than
  * this version knows (extra keys, extra tensors) is read as if it did not. Layers and tensors are read_graph.c's. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -109,6 +110,19 @@ static snn_status read_recommended(snn_network *net, const snn_safetensors *file
   return status;
 }
 
+static snn_status read_readout(snn_network *net, const snn_safetensors *file, snn_error *err) {
+  json_t *json = NULL;
+  snn_status status = parse_metadata(file, SNN_KEY_READOUT, false, JSON_OBJECT, &json, err);
+  if (status != SNN_OK || !json) return status;
+  const json_t *threshold = json_object_get(json, "threshold");
+  const float theta = (float)json_number_value(threshold);
+  if (threshold && (!json_is_number(threshold) || !(theta > 0) || !isfinite(theta)))
+    status = snn_fail(err, SNN_ERR_FORMAT, SNN_KEY_READOUT, "'threshold' must be a number above 0");
+  if (status == SNN_OK) net->output_threshold = theta;
+  json_decref(json);
+  return status;
+}
+
 static snn_status read_provenance(snn_network *net, const snn_safetensors *file, snn_error *err) {
   json_t *json = NULL;
   snn_status status = parse_metadata(file, SNN_KEY_PROVENANCE, false, JSON_OBJECT, &json, err);
@@ -131,6 +145,7 @@ static snn_status read_model(snn_network *net, const uint8_t *bytes, size_t n_by
   if (status == SNN_OK) status = read_preprocess(net, file, err);
   if (status == SNN_OK) status = read_labels(net, file, err);
   if (status == SNN_OK) status = read_recommended(net, file, err);
+  if (status == SNN_OK) status = read_readout(net, file, err);
   if (status == SNN_OK) status = read_provenance(net, file, err);
   if (status == SNN_OK) status = snn_graph_finish(net, true, err);
   if (status == SNN_OK) snn_sha256_hex(bytes, n_bytes, net->sha256);

@@ -238,6 +238,10 @@ static json_t *recommended_json(const snn_network *net) {
                    snn_init_name(net->recommended.init));
 }
 
+static json_t *readout_json(const snn_network *net) {
+  return json_pack("{s:f}", "threshold", (double)net->output_threshold);
+}
+
 /* ---- text from elsewhere (an ONNX file, a command line) is checked once, before it is packed ---- */
 
 static snn_status check_texts(const snn_network *net, snn_error *err) {
@@ -261,7 +265,7 @@ static snn_status check_texts(const snn_network *net, snn_error *err) {
   return status;
 }
 
-enum { MOST_METADATA = 7 };
+enum { MOST_METADATA = 8 };
 
 /* Print json, which is taken, as the text of one metadata entry; the text is malloc'ed into texts[*n]. */
 static snn_status add_json(snn_metadata_entry *entries, char **texts, size_t *n, const char *key, json_t *json,
@@ -290,6 +294,8 @@ static snn_status write_model(plan *p, const char *path, void *piece) {
   snn_status status = add_json(entries, texts, &n, SNN_KEY_GRAPH, graph_json(net), err);
   if (status == SNN_OK) status = add_json(entries, texts, &n, SNN_KEY_PREPROCESS, preprocess_json(net), err);
   if (status == SNN_OK) status = add_json(entries, texts, &n, SNN_KEY_RECOMMENDED, recommended_json(net), err);
+  if (status == SNN_OK && net->output_threshold > 0)
+    status = add_json(entries, texts, &n, SNN_KEY_READOUT, readout_json(net), err);
   if (status == SNN_OK && net->n_labels) status = add_json(entries, texts, &n, SNN_KEY_LABELS, labels_json(net), err);
   if (status == SNN_OK) status = snn_tensor_writer_begin(path, entries, n, p->tensors, p->n, &w, err);
   if (status != SNN_OK) goto cleanup;
