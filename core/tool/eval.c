@@ -78,7 +78,8 @@ static bool allocate(evaluation *e) {
   e->images = calloc(GROUP * input, sizeof(float));
   e->scores = calloc(GROUP * rows * classes, sizeof(float));
   e->reference = calloc(GROUP * classes, sizeof(float));
-  e->stats = (snn_run_stats){calloc(counts, 8), calloc(counts, 8), calloc(counts, 8), NULL};
+  e->stats =
+      (snn_run_stats){.spikes = calloc(counts, 8), .synaptic_operations = calloc(counts, 8), .macs = calloc(counts, 8)};
   return e->rows && e->images && e->scores && e->reference && e->stats.spikes && e->stats.synaptic_operations &&
          e->stats.macs;
 }
@@ -130,8 +131,9 @@ static snn_status simulate(evaluation *e, size_t n, snn_error *err) {
     run.timesteps = e->model.run.checkpoints[k];
     run.checkpoints = NULL;
     const size_t at = GROUP * rows; /* the whole group's answers at this T, behind all others */
-    snn_run_stats stats = {e->stats.spikes + at * layers, e->stats.synaptic_operations + at * layers,
-                           e->stats.macs + at * layers, NULL};
+    snn_run_stats stats = {.spikes = e->stats.spikes + at * layers,
+                           .synaptic_operations = e->stats.synaptic_operations + at * layers,
+                           .macs = e->stats.macs + at * layers};
     float *scores = e->scores + at * classes;
     status = snn_session_run(e->model.session, e->images, n, &run, scores, &stats, err);
     for (size_t i = 0; status == SNN_OK && i < n; i++) {
@@ -156,7 +158,7 @@ static snn_status evaluate(evaluation *e, snn_error *err) {
     status = simulate(e, n, err);
     if (status != SNN_OK) break;
     uint64_t t1 = snn_clock_ns();
-    status = snn_session_reference(e->model.session, e->images, n, e->reference, err);
+    status = snn_session_reference(e->model.session, e->images, n, NULL, e->reference, err);
     if (status != SNN_OK) break;
     e->simulate_seconds += (double)(t1 - t0) / 1e9;
     e->reference_seconds += (double)(snn_clock_ns() - t1) / 1e9;
