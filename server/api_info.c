@@ -69,15 +69,11 @@ static bool names_tag(const char *list, const char *etag) {
 void api_model(server *s, request *r) {
   model_entry *entry = api_find_model(s, r);
   if (!entry) return;
-  char etag[MODEL_ETAG_MAX];
-  char *description = registry_description(entry, etag);
-  if (r->if_none_match && names_tag(r->if_none_match, etag)) {
+  if (r->if_none_match && names_tag(r->if_none_match, entry->etag))
     r->reply.status = 304;
-    free(description);
-  } else {
-    reply_json(r, 200, description);
-  }
-  reply_add_header(r, "ETag", "%s", etag);
+  else
+    reply_json(r, 200, strdup(entry->description));
+  reply_add_header(r, "ETag", "%s", entry->etag);
   reply_add_header(r, "Cache-Control", "no-cache");
   registry_release(entry);
 }
