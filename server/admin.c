@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <nettle/memops.h>
-#include <nettle/sha2.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -13,13 +12,6 @@
 #include <unistd.h>
 
 #include "request.h"
-
-static void digest_of(const char *token, size_t n, unsigned char out[ADMIN_DIGEST_BYTES]) {
-  struct sha256_ctx ctx;
-  sha256_init(&ctx);
-  sha256_update(&ctx, n, (const uint8_t *)token);
-  sha256_digest(&ctx, ADMIN_DIGEST_BYTES, out);
-}
 
 /* The first line of the file into token[ADMIN_TOKEN_MAX + 2]; its length, or 0 with a reason. */
 static size_t read_token(const char *path, char *token, const char **reason, mode_t *mode) {
@@ -53,11 +45,11 @@ static bool load(admin_gate *g) {
     log_event(g->log, LOG_WARNING, "admin-token-exposed",
               (log_field[]){LOG_TEXT("file", path), LOG_TEXT("reason", "others than its owner may read or write it"),
                             LOG_LAST});
-  unsigned char digest[ADMIN_DIGEST_BYTES];
-  digest_of(token, n, digest);
+  char hex[DIGEST_HEX];
+  digest_of(token, n, hex);
   explicit_bzero(token, sizeof token);
   pthread_mutex_lock(&g->lock);
-  memcpy(g->digest, digest, sizeof digest);
+  memcpy(g->digest, hex, sizeof hex);
   g->has_token = true;
   pthread_mutex_unlock(&g->lock);
   return true;
@@ -154,17 +146,17 @@ static bool origin_is_own(const char *origin, const char *own, const char *hosts
 
 static bool token_matches(admin_gate *g, const char *authorization) {
   static const char scheme[] = "Bearer";
-  unsigned char digest[ADMIN_DIGEST_BYTES], wanted[ADMIN_DIGEST_BYTES];
+  char hex[DIGEST_HEX], wanted[DIGEST_HEX];
   if (!authorization || strncasecmp(authorization, scheme, sizeof scheme - 1) != 0) return false;
   const char *token = authorization + sizeof scheme - 1;
   if (*token != ' ') return false;
   token += strspn(token, " ");
-  digest_of(token, strlen(token), digest);
+  digest_of(token, strlen(token), hex);
   pthread_mutex_lock(&g->lock);
   memcpy(wanted, g->digest, sizeof wanted);
   bool has_token = g->has_token;
   pthread_mutex_unlock(&g->lock);
-  return has_token & memeql_sec(digest, wanted, sizeof wanted);
+  return has_token & memeql_sec(hex, wanted, sizeof wanted);
 }
 
 bool admin_admit(admin_gate *g, request *r, const char *own) {

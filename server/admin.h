@@ -10,18 +10,19 @@
 #include <stdbool.h>
 
 #include "config.h"
+#include "digest.h"
 #include "log.h"
 
 struct request;
 
-enum { ADMIN_BODY_MAX = 65536, ADMIN_TOKEN_MIN = 16, ADMIN_TOKEN_MAX = 1024, ADMIN_DIGEST_BYTES = 32 };
+enum { ADMIN_BODY_MAX = 65536, ADMIN_TOKEN_MIN = 16, ADMIN_TOKEN_MAX = 1024 };
 
 typedef struct admin_gate {
   const config *config; /* borrowed */
   logger *log;          /* borrowed */
   pthread_mutex_t lock;
   bool has_token;
-  unsigned char digest[ADMIN_DIGEST_BYTES]; /* of the token */
+  char digest[DIGEST_HEX]; /* of the token */
 } admin_gate;
 
 /* Read the token. Without one the gate is closed and the reason logged; admin_gate_open tells. */

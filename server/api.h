@@ -24,6 +24,11 @@ void api_classify_answer(server *s, request *r);
  */
 bool api_in_background(server *s, request *r, void (*work)(server *s, request *r));
 void api_admin_index(server *s, request *r);
+void api_calibration_in_force(server *s, request *r);
+void api_calibration_choose_begin(server *s, request *r);
+void api_calibration_choose(server *s, request *r);
+void api_calibrations(server *s, request *r);
+void api_calibration(server *s, request *r);
 
 /* The model the path names, a new reference; NULL with r->problem set. */
 model_entry *api_find_model(server *s, request *r);

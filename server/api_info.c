@@ -69,11 +69,15 @@ static bool names_tag(const char *list, const char *etag) {
 void api_model(server *s, request *r) {
   model_entry *entry = api_find_model(s, r);
   if (!entry) return;
-  if (r->if_none_match && names_tag(r->if_none_match, entry->etag))
+  char etag[MODEL_ETAG_MAX];
+  char *description = registry_description(entry, etag);
+  if (r->if_none_match && names_tag(r->if_none_match, etag)) {
     r->reply.status = 304;
-  else
-    reply_json(r, 200, strdup(entry->description));
-  reply_add_header(r, "ETag", "%s", entry->etag);
+    free(description);
+  } else {
+    reply_json(r, 200, description);
+  }
+  reply_add_header(r, "ETag", "%s", etag);
   reply_add_header(r, "Cache-Control", "no-cache");
   registry_release(entry);
 }

@@ -28,7 +28,9 @@ typedef struct config {
   uint64_t queue_bytes;
   uint64_t max_body;
   uint64_t max_timesteps;
-  uint64_t drain_delay; /* seconds */
+  uint64_t drain_delay;        /* seconds */
+  char state[CONFIG_TEXT_MAX]; /* folder of calibrations and jobs; "": there are none */
+  uint64_t keep_calibrations;  /* artifacts of a model */
   bool log_json;
 } config;
 

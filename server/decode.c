@@ -72,7 +72,7 @@ bool decode_inference(inference *inf) {
       !json_in_options(inf->options_text, inf->n_options_text, &inf->options, &inf->limits, &inf->problem))
     return false;
   if (inf->options.timeout_ms) inf->deadline_ns = inf->at.received + inf->options.timeout_ms * UINT64_C(1000000);
-  if (!inference_allocate(inf)) return false;
+  if (!inference_choose_calibration(inf) || !inference_allocate(inf)) return false;
   const snn_network *net = inf->model->network;
   snn_shape shape = snn_network_input(net);
   uint64_t pixels_left = PIXELS_MAX;

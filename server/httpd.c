@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "encoding.h"
+#include "http_syntax.h"
 #include "httpd_internal.h"
 #include "listener.h"
 #include "router.h"
@@ -29,6 +30,7 @@ struct httpd {
   struct MHD_Daemon *daemon;
   server *server;
   face face;
+  bool knows_layout;
 };
 
 /* The last worker is done: the connection's thread takes over. */
@@ -87,15 +89,25 @@ static void begin_sink(exchange *x) {
   }
 }
 
-/* The header is complete. */
-static enum MHD_Result begin(httpd *h, struct MHD_Connection *connection, const char *url, const char *method,
-                             const char *version, void **context) {
+/* The request line is complete; the header is not. Called before libmicrohttpd changes the target. */
+static void *on_request_line(void *context, const char *target, struct MHD_Connection *connection) {
+  httpd *h = context;
   exchange *x = calloc(1, sizeof *x);
-  if (!x) return MHD_NO;
-  *context = x;
+  if (!x) return NULL;
   x->server = h->server;
   x->connection = connection;
+  x->check_layout = h->knows_layout;
+  x->target = target ? target : "";
+  x->n_target = strlen(x->target);
+  x->target_ok = http_is_target(x->target, x->n_target);
+  return x;
+}
+
+/* The header is complete. */
+static enum MHD_Result begin(httpd *h, exchange *x, const char *url, const char *method, const char *version) {
   atomic_fetch_add(&h->server->in_flight, 1);
+  x->begun = true;
+  struct MHD_Connection *connection = x->connection;
   request *r = &x->request;
   r->resume = on_work_done;
   r->connection = connection;
@@ -103,7 +115,9 @@ static enum MHD_Result begin(httpd *h, struct MHD_Connection *connection, const 
   r->face = h->face;
   snprintf(r->method, sizeof r->method, "%s", method);
   x->max_body = h->face == FACE_ADMIN ? ADMIN_BODY_MAX : h->server->config.max_body;
-  httpd_read_headers(x, version);
+  httpd_read_headers(x, method, version);
+  url += x->n_origin;
+  if (!*url && x->n_origin) url = "/";
   if (strlen(url) >= sizeof r->path) {
     problem_set(&r->problem, PROBLEM_NOT_FOUND, "path: longer than any there is");
   } else {
@@ -183,7 +197,9 @@ static enum MHD_Result complete(exchange *x) {
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url, const char *method,
                                   const char *version, const char *bytes, size_t *n_bytes, void **request_context) {
   exchange *x = *request_context;
-  if (!x) return begin(context, connection, url, method, version, request_context);
+  (void)connection;
+  if (!x) return MHD_NO; /* there was no memory for it */
+  if (!x->begun) return begin(context, x, url, method, version);
   if (*n_bytes == 0) return complete(x);
   size_t n = *n_bytes;
   *n_bytes = 0;
@@ -219,6 +235,10 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
   exchange *x = *request_context;
   if (!x) return;
   *request_context = NULL;
+  if (!x->begun) { /* libmicrohttpd itself refused it, or the client left */
+    free(x);
+    return;
+  }
   write_access_log(x);
   httpd_multipart_free(x);
   request_clear(&x->request);
@@ -241,6 +261,7 @@ httpd *httpd_start(server *s, face f, int listen_fd) {
   }
   h->server = s;
   h->face = f;
+  h->knows_layout = httpd_knows_layout();
   unsigned threads = snn_thread_budget() < SOCKET_THREADS_MAX ? snn_thread_budget() : SOCKET_THREADS_MAX;
   size_t wanted = s->config.queue + CONNECTIONS_SPARE;
   if (f == FACE_ADMIN) {
@@ -254,13 +275,15 @@ httpd *httpd_start(server *s, face f, int listen_fd) {
       {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)wanted, NULL},
       {MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS, NULL},
       {MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_BYTES, NULL},
-      {MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL},
+      /* what it would refuse, the header filter refuses with a better answer */
+      {MHD_OPTION_STRICT_FOR_CLIENT, h->knows_layout ? 0 : 1, NULL},
       {MHD_OPTION_THREAD_POOL_SIZE, threads > 1 ? (intptr_t)threads : 0, NULL},
       {MHD_OPTION_END, 0, NULL},
   };
   h->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, h,
                                MHD_OPTION_ARRAY, limits, MHD_OPTION_NOTIFY_COMPLETED, on_completed, h,
-                               MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, h, MHD_OPTION_END);
+                               MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, h, MHD_OPTION_URI_LOG_CALLBACK,
+                               on_request_line, h, MHD_OPTION_END);
   if (h->daemon) return h;
   close(listen_fd);
   free(h);

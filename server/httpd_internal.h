@@ -17,15 +17,25 @@ typedef struct exchange {
   bool has_options_part;
   bool expects_continue; /* the client waits for 100 before it sends the body */
   bool framing_broken;   /* where this request ends is not certain: answer and close */
+  bool begun;            /* the header is complete: the request counts as in flight */
+  bool check_layout;     /* see httpd_knows_layout */
   bool working;          /* workers have, or had, the inference */
   size_t received;       /* body bytes */
   uint64_t max_body;     /* of this request */
   uint64_t declared;     /* Content-Length; 0 without one */
+  const char *target;    /* the request target, in libmicrohttpd's buffer until the header was read */
+  size_t n_target;       /* its length as it came; libmicrohttpd writes NULs over '?', '&' and '=' */
+  bool target_ok;        /* it had no byte a target cannot have */
+  size_t n_origin;       /* bytes of "http://host" before the path of an absolute target */
 } exchange;
 
-/* Look at every header field once: fills the request's borrowed headers and id; what cannot be trusted sets the
- * request's problem and framing_broken. Body limits: a declared length over x->max_body is refused here. */
-void httpd_read_headers(exchange *x, const char *version);
+/* Is this the libmicrohttpd whose way of parsing in place the header filter can look at? */
+bool httpd_knows_layout(void);
+
+/* The header filter: look at the request line and every field once. Fills the request's borrowed headers and id; what
+ * cannot be trusted sets the request's problem and framing_broken. Body limits: a declared length over x->max_body is
+ * refused here. */
+void httpd_read_headers(exchange *x, const char *method, const char *version);
 
 /* Query parameters, percent-decoded, into the request; a problem when they are malformed or too many. */
 void httpd_read_query(exchange *x);

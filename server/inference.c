@@ -5,10 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store.h"
+
 inference *inference_create(model_entry *model, const option_limits *limits, ledger *l) {
   inference *inf = calloc(1, sizeof *inf);
   if (!inf) return NULL;
   inf->model = model;
+  if (model) inf->calibration = registry_calibration(model, NULL);
   inf->limits = *limits;
   inf->ledger = l;
   atomic_init(&inf->cancel, false);
@@ -69,6 +72,7 @@ void inference_destroy(inference *inf) {
   for (size_t i = 0; inf->previews && i < inf->n_images; i++) free(inf->previews[i]);
   free(inf->previews);
   ledger_release(inf->ledger, inf->held_bytes);
+  calibration_release(inf->calibration);
   registry_release(inf->model);
   free(inf);
 }
@@ -113,6 +117,28 @@ bool inference_append_options(inference *inf, const void *bytes, size_t n) {
   return true;
 }
 
+bool inference_choose_calibration(inference *inf) {
+  const char *wanted = inf->options.calibration;
+  char id[DIGEST_HEX];
+  calibration *chosen = NULL;
+  snn_error err = {0};
+  if (strcmp(wanted, "none") == 0) {
+    calibration_release(inf->calibration);
+    inf->calibration = NULL;
+  } else if (*wanted && !calibration_is_called(inf->calibration, wanted)) {
+    if (!inf->limits.store || !store_resolve(inf->limits.store, inf->model->name, wanted, id))
+      return problem_set(&inf->problem, PROBLEM_INVALID_OPTION,
+                         "calibration: expected 'none' or the id of one of this model's calibrations, got '%.80s'",
+                         wanted);
+    if (store_open(inf->limits.store, inf->model, id, &chosen, &err) != SNN_OK)
+      return problem_set(&inf->problem, PROBLEM_INVALID_OPTION, "calibration: %.12s cannot be used: %s", id, err.text);
+    calibration_release(inf->calibration);
+    inf->calibration = chosen;
+  }
+  inf->options.run.calibration = inf->calibration ? inf->calibration->tables : NULL;
+  return true;
+}
+
 /* *out = a * b * c, false on overflow or above a quarter of the address space. */
 static bool multiply(size_t a, size_t b, size_t c, size_t *out) {
   size_t ab;
@@ -124,7 +150,7 @@ bool inference_allocate(inference *inf) {
   size_t n = inf->n_images, n_inputs, n_scores, n_counts;
   if (n == 0)
     return problem_set(&inf->problem, PROBLEM_BAD_REQUEST, "images: expected 1 to %d pictures, got none", IMAGES_MAX);
-  if (!options_complete(&inf->options, inf->model->network, &inf->problem)) return false;
+  if (!options_complete(&inf->options, &inf->problem)) return false;
   if (n * inf->options.run.timesteps > WORK_MAX)
     return problem_set(&inf->problem, PROBLEM_TOO_LARGE,
                        "timesteps: %zu pictures times %u steps is over the limit of %d", n, inf->options.run.timesteps,

@@ -30,8 +30,9 @@ typedef struct span {
 } span;
 
 typedef struct inference {
-  struct inference *next; /* in whatever queue it waits */
-  model_entry *model;     /* a reference */
+  struct inference *next;   /* in whatever queue it waits */
+  model_entry *model;       /* a reference */
+  calibration *calibration; /* in force when it began, or named by it; a reference, NULL: the model's own */
   options options;
   option_limits limits;
 
@@ -77,6 +78,10 @@ bool inference_begin_image(inference *inf);
 
 /* Append to the options part. False with `problem` set. */
 bool inference_append_options(inference *inf, const void *bytes, size_t n);
+
+/* Settle which calibration it uses: the one it names, else the one in force when it began. May read the disk. False
+ * with `problem` set. */
+bool inference_choose_calibration(inference *inf);
 
 /* Check pictures and timesteps against the limits and allocate inputs and results. False with `problem` set. */
 bool inference_allocate(inference *inf);

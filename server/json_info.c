@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 
+#include "json_admin.h"
 #include "options.h"
 #include "router.h"
 #include "server.h"
@@ -71,18 +72,6 @@ static json_t *defaults_object(const snn_network *net, const option_limits *limi
                    option_trace_name(o.trace_layers));
 }
 
-/* The tables of the model file. */
-static json_t *table_list(const snn_network *net) {
-  const snn_calibration *c = snn_network_calibration(net);
-  json_t *list = json_array();
-  for (size_t i = 0; c && i < snn_calibration_tables(c); i++) {
-    snn_calibration_table key = snn_calibration_table_at(c, i);
-    json_array_append_new(list, json_pack("{s:s, s:s, s:I}", "neuron", snn_neuron_name(key.neuron), "init",
-                                          snn_init_name(key.init), "timesteps", (json_int_t)key.timesteps));
-  }
-  return list;
-}
-
 static json_t *limits_object(const config *c) {
   return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "timesteps", (json_int_t)c->max_timesteps, "images",
                    (json_int_t)IMAGES_MAX, "images_times_timesteps", (json_int_t)WORK_MAX, "body_bytes",
@@ -90,25 +79,34 @@ static json_t *limits_object(const config *c) {
                    (json_int_t)PICTURE_SIDE_MAX, "pixels", (json_int_t)PIXELS_MAX);
 }
 
-char *json_info_model(const model_entry *entry, const config *c) {
+static json_t *calibration_object(const calibration *c) {
+  if (!c) return json_null();
+  return json_pack("{s:s, s:s, s:I, s:o}", "name", c->name, "id", c->id, "generation", (json_int_t)c->generation,
+                   "tables", json_admin_tables(c->tables));
+}
+
+char *json_info_model(const model_entry *entry, const config *c, const calibration *in_force) {
   const snn_network *net = entry->network;
   option_limits limits = {.max_timesteps = (uint32_t)c->max_timesteps};
   uint64_t parameters = 0;
   json_t *layers = layer_list(net, &parameters);
   return print(json_pack(
-      "{s:s, s:s, s:I, s:o, s:o, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:n, s:o}", "name", entry->name, "model_version",
+      "{s:s, s:s, s:I, s:o, s:o, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "name", entry->name, "model_version",
       snn_network_sha256(net), "classes", (json_int_t)snn_network_classes(net), "labels", label_list(net), "input",
       input_object(net), "neurons", (json_int_t)snn_network_neurons(net), "parameters", (json_int_t)parameters, "macs",
       (json_int_t)snn_network_macs(net), "layers", layers, "variants", variants_object(), "defaults",
-      defaults_object(net, &limits), "tables", table_list(net), "calibration", "limits", limits_object(c)));
+      defaults_object(net, &limits), "calibration", calibration_object(in_force), "limits", limits_object(c)));
 }
 
-static json_t *summary_object(const model_entry *entry) {
+static json_t *summary_object(model_entry *entry) {
+  calibration *c = registry_calibration(entry, NULL);
+  json_t *in_force = c ? json_string(c->name) : json_null();
+  calibration_release(c);
   snn_shape in = snn_network_input(entry->network);
-  return json_pack("{s:s, s:s, s:I, s:{s:I, s:I, s:I}, s:I}", "name", entry->name, "model_version",
+  return json_pack("{s:s, s:s, s:I, s:{s:I, s:I, s:I}, s:I, s:o}", "name", entry->name, "model_version",
                    snn_network_sha256(entry->network), "classes", (json_int_t)snn_network_classes(entry->network),
                    "input", "channels", (json_int_t)in.c, "height", (json_int_t)in.h, "width", (json_int_t)in.w,
-                   "neurons", (json_int_t)snn_network_neurons(entry->network));
+                   "neurons", (json_int_t)snn_network_neurons(entry->network), "calibration", in_force);
 }
 
 static json_t *summary_list(model_entry *const *entries, size_t n) {
@@ -121,16 +119,27 @@ char *json_info_models(model_entry *const *entries, size_t n) {
   return print(json_pack("{s:o}", "models", summary_list(entries, n)));
 }
 
+/* The generation in force of every model that ever had one. */
+static json_t *generations_object(model_entry *const *entries, size_t n) {
+  json_t *o = json_object();
+  for (size_t i = 0; i < n; i++) {
+    uint64_t generation = 0;
+    calibration_release(registry_calibration(entries[i], &generation));
+    if (generation) json_object_set_new(o, entries[i]->name, json_integer((json_int_t)generation));
+  }
+  return o;
+}
+
 char *json_info_status(server *s, model_entry *const *entries, size_t n) {
   size_t count = 0, bytes = 0;
   ledger_read(&s->ledger, &count, &bytes);
-  return print(json_pack("{s:s, s:s, s:f, s:I, s:s, s:{s:I, s:I, s:I, s:I}, s:I, s:o, s:n}", "version", SPIKED_VERSION,
-                         "state", server_state_name(atomic_load(&s->state)), "uptime_s",
-                         (double)(snn_clock_ns() - s->started_ns) / 1e9, "threads",
-                         (json_int_t)scheduler_threads(s->scheduler), "kernels", snn_kernels_name(), "queue", "depth",
-                         (json_int_t)count, "limit", (json_int_t)s->ledger.max_count, "bytes", (json_int_t)bytes,
-                         "bytes_limit", (json_int_t)s->ledger.max_bytes, "requests_in_flight",
-                         (json_int_t)atomic_load(&s->in_flight), "models", summary_list(entries, n), "calibration"));
+  return print(
+      json_pack("{s:s, s:s, s:f, s:I, s:s, s:{s:I, s:I, s:I, s:I}, s:I, s:o, s:o}", "version", SPIKED_VERSION, "state",
+                server_state_name(atomic_load(&s->state)), "uptime_s", (double)(snn_clock_ns() - s->started_ns) / 1e9,
+                "threads", (json_int_t)scheduler_threads(s->scheduler), "kernels", snn_kernels_name(), "queue", "depth",
+                (json_int_t)count, "limit", (json_int_t)s->ledger.max_count, "bytes", (json_int_t)bytes, "bytes_limit",
+                (json_int_t)s->ledger.max_bytes, "requests_in_flight", (json_int_t)atomic_load(&s->in_flight), "models",
+                summary_list(entries, n), "calibration", generations_object(entries, n)));
 }
 
 char *json_info_health(const char *state) {

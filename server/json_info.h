@@ -7,7 +7,8 @@
 
 struct server;
 
-char *json_info_model(const model_entry *entry, const config *c);                /* GET /v1/models/{model} */
+/* GET /v1/models/{model}; in_force may be NULL. */
+char *json_info_model(const model_entry *entry, const config *c, const calibration *in_force);
 char *json_info_models(model_entry *const *entries, size_t n);                   /* GET /v1/models */
 char *json_info_status(struct server *s, model_entry *const *entries, size_t n); /* GET /v1/status */
 char *json_info_health(const char *state);                                       /* GET /livez, /readyz */

@@ -160,8 +160,9 @@ static json_t *result_object(const inference *inf, size_t i) {
 char *json_out_answer(const inference *inf, const latency *ms) {
   json_t *results = json_array();
   for (size_t i = 0; i < inf->n_images; i++) json_array_append_new(results, result_object(inf, i));
-  json_t *answer = json_pack("{s:s, s:s, s:n}", "model", inf->model->name, "model_version",
-                             snn_network_sha256(inf->model->network), "calibration");
+  json_t *answer =
+      json_pack("{s:s, s:s, s:o}", "model", inf->model->name, "model_version", snn_network_sha256(inf->model->network),
+                "calibration", inf->calibration ? json_string(inf->calibration->name) : json_null());
   json_echo_options(answer, inf);
   json_object_set_new(answer, "results", results);
   json_object_set_new(answer, "latency_ms",

@@ -8,7 +8,7 @@
 
 #include "config.h"
 
-typedef enum option_type { TYPE_UNSIGNED, TYPE_CHOICE, TYPE_BOOLEAN, TYPE_SHARE } option_type;
+typedef enum option_type { TYPE_UNSIGNED, TYPE_CHOICE, TYPE_BOOLEAN, TYPE_SHARE, TYPE_NAME } option_type;
 
 typedef struct option {
   const char *name, *alias;
@@ -93,6 +93,7 @@ static const option table[] = {
     {"encoding", NULL, TYPE_CHOICE, 0, 0, encoding_name, set_encoding, NULL},
     {"readout", NULL, TYPE_CHOICE, 0, 0, readout_name, set_readout, NULL},
     {"precision", NULL, TYPE_CHOICE, 0, 0, precision_name, set_precision, NULL},
+    {"calibration", NULL, TYPE_NAME, 0, 0, NULL, NULL, NULL},
     {"shift", NULL, TYPE_UNSIGNED, 0, 1, NULL, set_shift, NULL},
     {"top_k", NULL, TYPE_UNSIGNED, 1, TOP_K_MAX, NULL, set_top_k, NULL},
     {"trace", NULL, TYPE_CHOICE, 0, 0, trace_name, set_trace, NULL},
@@ -185,6 +186,14 @@ static bool take_share(const option_value *value, float *out) {
   return *out > 0 && *out <= 1;
 }
 
+/* A text as it stands, into o->calibration: what it means is settled later. */
+static bool take_name(options *o, const option_value *value) {
+  if ((value->kind != OPTION_TEXT && value->kind != OPTION_STRING) || !*value->text) return false;
+  if (strlen(value->text) > OPTION_NAME_MAX) return false;
+  strcpy(o->calibration, value->text);
+  return true;
+}
+
 static bool refuse(const option *opt, uint32_t max, const option_value *value, problem *p) {
   char got[80], names[256] = "";
   describe(value, got, sizeof got);
@@ -200,6 +209,8 @@ static bool refuse(const option *opt, uint32_t max, const option_value *value, p
       return problem_set(p, PROBLEM_INVALID_OPTION, "%s: expected one of: %s; got %s", opt->name, names, got);
     case TYPE_BOOLEAN:
       return problem_set(p, PROBLEM_INVALID_OPTION, "%s: expected true or false, got %s", opt->name, got);
+    case TYPE_NAME:
+      return problem_set(p, PROBLEM_INVALID_OPTION, "%s: expected 'none' or an id, got %s", opt->name, got);
     case TYPE_SHARE:
       return problem_set(p, PROBLEM_INVALID_OPTION, "%s: expected a number above 0 and at most 1, got %s", opt->name,
                          got);
@@ -225,6 +236,11 @@ bool options_set(options *o, const option_limits *limits, const char *name, cons
   if (o->given >> i & 1)
     return problem_set(p, PROBLEM_INVALID_OPTION, "%s: given twice (query, options part and aliases together count)",
                        opt->name);
+  if (opt->type == TYPE_NAME) {
+    if (!take_name(o, value)) return refuse(opt, 0, value, p);
+    o->given |= 1u << i;
+    return true;
+  }
   if (opt->type == TYPE_SHARE) {
     float share = 0;
     if (!take_share(value, &share)) return refuse(opt, 0, value, p);
@@ -249,33 +265,13 @@ bool options_run_equal(const options *a, const options *b) {
          x->calibration == y->calibration;
 }
 
-/* "if matched T 4, 8; if-signed matched T 8" of the tables that a run may start from, as far as it fits. */
-static void list_tables(const snn_calibration *c, char *text, size_t n_text) {
-  snn_calibration_table last = {.init = SNN_INIT_ZERO};
-  for (size_t i = 0; c && i < snn_calibration_tables(c); i++) {
-    snn_calibration_table key = snn_calibration_table_at(c, i);
-    size_t n = strlen(text);
-    if (key.neuron == last.neuron && key.init == last.init)
-      snprintf(text + n, n_text - n, ", %u", key.timesteps);
-    else
-      snprintf(text + n, n_text - n, "%s%s %s T %u", n ? "; " : "", snn_neuron_name(key.neuron),
-               snn_init_name(key.init), key.timesteps);
-    last = key;
-  }
-}
-
-bool options_complete(options *o, const snn_network *net, problem *p) {
-  snn_table_choice choice;
-  char names[256] = "", tables[224] = "";
-  if (!(o->given >> find_option("init") & 1)) o->run.init = snn_recommended_init(net, &o->run);
-  if (!snn_init_needs_table(o->run.init) || snn_run_table(net, &o->run, &choice)) return true;
+bool options_complete(const options *o, problem *p) {
+  if (!snn_init_needs_table(o->run.init)) return true;
+  char names[256] = "";
   for (unsigned i = 0; init_name(i); i++)
     if (!snn_init_needs_table((snn_init)i)) append_name(names, sizeof names, init_name(i));
-  list_tables(o->run.calibration, tables, sizeof tables);
-  list_tables(snn_network_calibration(net), tables, sizeof tables);
   return problem_set(
       p, PROBLEM_INVALID_OPTION,
-      "init: '%s' needs a table for neuron '%s', which neither the model nor a calibration in force has; "
-      "there are: %s; without a table: %s",
-      snn_init_name(o->run.init), snn_neuron_name(o->run.neuron), *tables ? tables : "none", names);
+      "init: '%s' needs a calibration for neuron '%s', and this model has none in force; without one there are: %s",
+      snn_init_name(o->run.init), snn_neuron_name(o->run.neuron), names);
 }

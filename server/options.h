@@ -10,17 +10,23 @@
 #include <stdint.h>
 
 #include "problem.h"
-#include "snn/calibrate.h"
+#include "snn/session.h"
+
+enum { OPTION_NAME_MAX = 95 };
+
+struct store;
 
 /* What an option may ask for at most on this server. */
 typedef struct option_limits {
   uint32_t max_timesteps;
+  struct store *store; /* where a request finds the calibration it names; NULL: nowhere */
 } option_limits;
 
 typedef struct options {
   snn_run_options run; /* cancel, deadline and checkpoints unset */
   uint32_t top_k;
-  uint32_t timeout_ms; /* 0: none */
+  uint32_t timeout_ms;                   /* 0: none */
+  char calibration[OPTION_NAME_MAX + 1]; /* "": the one in force; "none", or an id */
   bool trace_layers, reference, preview;
   uint32_t given; /* bit i: option i of the table was set */
 } options;
@@ -45,9 +51,8 @@ void options_init(options *o, const snn_network *net, const option_limits *limit
 /* Set one option. False with `problem` set: unknown, given twice, wrong type or out of range. */
 bool options_set(options *o, const option_limits *limits, const char *name, const option_value *value, problem *p);
 
-/* Settle what depends on other options, and see whether all fit together. Called once all are set. False with `problem`
- * set. */
-bool options_complete(options *o, const snn_network *net, problem *p);
+/* Do the options fit together? Called once all are set. False with `problem` set. */
+bool options_complete(const options *o, problem *p);
 
 /* May these two run in one batch? True when every option that the simulation sees is equal. */
 bool options_run_equal(const options *a, const options *b);

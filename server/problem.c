@@ -18,14 +18,19 @@ static const problem_info infos[PROBLEM_KIND_COUNT] = {
     [PROBLEM_STALE] = {412, "stale", "Precondition failed", false},
     [PROBLEM_TOO_LARGE] = {413, "too-large", "Over a limit", false},
     [PROBLEM_MEDIA_TYPE] = {415, "media-type", "Unsupported media type", false},
+    [PROBLEM_EXPECTATION] = {417, "expectation", "Expectation failed", false},
     [PROBLEM_UNDECODABLE] = {422, "undecodable-image", "Undecodable image", false},
     [PROBLEM_UNCONDITIONAL] = {428, "unconditional", "Precondition required", false},
     [PROBLEM_HEADERS] = {431, "headers-too-large", "Too many header fields", false},
+    [PROBLEM_GONE] = {499, "client-gone", "The client went away", false},
     [PROBLEM_INTERNAL] = {500, "internal", "Internal error", false},
+    [PROBLEM_NO_STATE] = {501, "no-state", "Not set up on this server", false},
+    [PROBLEM_STORAGE] = {507, "storage", "The state folder failed", false},
     [PROBLEM_BUSY] = {503, "busy", "Busy", true},
     [PROBLEM_NOT_READY] = {503, "not-ready", "Not ready", true},
     [PROBLEM_CANCELLED] = {503, "cancelled", "Cancelled", true},
     [PROBLEM_DEADLINE] = {504, "deadline", "Deadline passed", false},
+    [PROBLEM_VERSION] = {505, "http-version", "HTTP version not supported", false},
 };
 
 static const problem_kind kinds[SNN_STATUS_COUNT] = {

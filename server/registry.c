@@ -70,6 +70,7 @@ model_entry *registry_new_entry(const char *name) {
   if (!entry) return NULL;
   snprintf(entry->name, sizeof entry->name, "%s", name);
   atomic_init(&entry->holders, 1);
+  pthread_mutex_init(&entry->lock, NULL);
   return entry;
 }
 
@@ -129,6 +130,36 @@ size_t registry_all(registry *r, model_entry **out) {
   return n;
 }
 
+calibration *registry_calibration(model_entry *entry, uint64_t *generation) {
+  pthread_mutex_lock(&entry->lock);
+  calibration *c = calibration_hold(entry->calibration);
+  if (generation) *generation = entry->generation;
+  pthread_mutex_unlock(&entry->lock);
+  return c;
+}
+
+void registry_set_calibration(model_entry *entry, calibration *c, uint64_t generation, char *description,
+                              const char *etag) {
+  pthread_mutex_lock(&entry->lock);
+  calibration *before = entry->calibration;
+  char *told_before = entry->description;
+  entry->calibration = c;
+  entry->generation = generation;
+  entry->description = description;
+  snprintf(entry->etag, sizeof entry->etag, "%s", etag);
+  pthread_mutex_unlock(&entry->lock);
+  calibration_release(before);
+  free(told_before);
+}
+
+char *registry_description(model_entry *entry, char etag[MODEL_ETAG_MAX]) {
+  pthread_mutex_lock(&entry->lock);
+  char *copy = strdup(entry->description);
+  memcpy(etag, entry->etag, MODEL_ETAG_MAX);
+  pthread_mutex_unlock(&entry->lock);
+  return copy;
+}
+
 model_entry *registry_hold(model_entry *entry) {
   atomic_fetch_add(&entry->holders, 1);
   return entry;
@@ -139,6 +170,8 @@ void registry_release(model_entry *entry) {
   snn_session_free(entry->session);
   snn_network_free(entry->network);
   free(entry->bytes);
+  calibration_release(entry->calibration);
   free(entry->description);
+  pthread_mutex_destroy(&entry->lock);
   free(entry);
 }

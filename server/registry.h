@@ -1,6 +1,7 @@
 /* The models being served: names to reference-counted entries.
  *
- * An entry is immutable but for its session, which belongs to the scheduler's thread. Requests hold a reference while
+ * An entry is immutable but for its session, which belongs to the scheduler's thread, and the calibration in force with
+ * what is told of it, which are behind the entry's lock. Requests hold a reference while
  * they run, so that replacing an entry never pulls a network from under one: the last holder frees it. */
 #ifndef SERVER_REGISTRY_H
 #define SERVER_REGISTRY_H
@@ -11,11 +12,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "calibration.h"
 #include "log.h"
 #include "snn/network.h"
 #include "snn/session.h"
 
-enum { MODEL_NAME_MAX = 64, MODELS_MAX = 256 };
+enum { MODEL_NAME_MAX = 64, MODELS_MAX = 256, MODEL_ETAG_MAX = 48 };
 
 #define MODEL_BYTES_MAX ((uintmax_t)1 << 32) /* of a model file */
 
@@ -30,11 +32,14 @@ typedef struct model_entry {
   uint8_t *bytes; /* owned; the whole model file, which the network refers to */
   size_t n_bytes;
   file_stamp stamp;
-  snn_network *network;  /* owned */
-  snn_session *session;  /* owned; created, used by the scheduler's thread only */
-  char *description;     /* owned; the JSON of GET /v1/models/{name}, made when the entry was */
-  char etag[48];         /* of `description`, with its quotes */
-  atomic_size_t holders; /* references; the registry's own is one */
+  snn_network *network;      /* owned */
+  snn_session *session;      /* owned; created, used by the scheduler's thread only */
+  pthread_mutex_t lock;      /* of the next four */
+  calibration *calibration;  /* in force, a reference; NULL: the model's own potentials */
+  uint64_t generation;       /* that put it, or the model's own, in force; 0: none ever was */
+  char *description;         /* owned; the JSON of GET /v1/models/{name} */
+  char etag[MODEL_ETAG_MAX]; /* of `description`, with its quotes */
+  atomic_size_t holders;     /* references; the registry's own is one */
 } model_entry;
 
 typedef struct registry {
@@ -68,6 +73,17 @@ model_entry *registry_find(registry *r, const char *name);
 
 /* References to all entries in out[MODELS_MAX], in byte order of their names; their number is returned. */
 size_t registry_all(registry *r, model_entry **out);
+
+/* The calibration in force, a new reference, NULL for none; *generation may be NULL. */
+calibration *registry_calibration(model_entry *entry, uint64_t *generation);
+
+/* Put a calibration in force (takes the reference; NULL: the model's own) with what is told of the model from now on
+ * (takes `description`). Who holds the one before goes on with it. */
+void registry_set_calibration(model_entry *entry, calibration *c, uint64_t generation, char *description,
+                              const char *etag);
+
+/* A copy of the description, malloc'ed, and its tag; NULL when out of memory. */
+char *registry_description(model_entry *entry, char etag[MODEL_ETAG_MAX]);
 
 model_entry *registry_hold(model_entry *entry); /* one more reference */
 void registry_release(model_entry *entry);      /* NULL is allowed */

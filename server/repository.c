@@ -129,11 +129,14 @@ static uint64_t fingerprint(const char *text) {
   return h;
 }
 
-static snn_status describe(const server *s, model_entry *entry, snn_error *err) {
-  entry->description = json_info_model(entry, &s->config);
-  if (!entry->description) return fail(err, SNN_ERR_NO_MEMORY, "out of memory");
-  snprintf(entry->etag, sizeof entry->etag, "\"%.16s-%016llx\"", snn_network_sha256(entry->network),
-           (unsigned long long)fingerprint(entry->description));
+snn_status repository_set_calibration(const server *s, model_entry *entry, calibration *c, uint64_t generation,
+                                      snn_error *err) {
+  char etag[MODEL_ETAG_MAX];
+  char *description = json_info_model(entry, &s->config, c);
+  if (!description) return fail(err, SNN_ERR_NO_MEMORY, "out of memory");
+  snprintf(etag, sizeof etag, "\"%.16s-%016llx\"", snn_network_sha256(entry->network),
+           (unsigned long long)fingerprint(description));
+  registry_set_calibration(entry, c, generation, description, etag);
   return SNN_OK;
 }
 
@@ -143,7 +146,8 @@ static snn_status load(server *s, const char *name, snn_error *err) {
   uint64_t begin = snn_clock_ns();
   snn_status status = read_entry(s, name, &entry, err);
   if (status == SNN_OK) status = scheduler_prepare(s->scheduler, entry, err);
-  if (status == SNN_OK) status = describe(s, entry, err);
+  if (status == SNN_OK) status = repository_set_calibration(s, entry, NULL, 0, err);
+  if (status == SNN_OK) store_refresh(s->store, entry); /* so that its first request finds what is in force */
   if (status == SNN_OK && !registry_publish(&s->registry, registry_hold(entry))) {
     registry_release(entry);
     status = fail(err, SNN_ERR_TOO_LARGE, "too many models are being served already");

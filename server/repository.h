@@ -41,6 +41,11 @@ snn_status repository_load(struct server *s, const char *name, snn_error *err);
 /* Stop serving a model; requests under way finish. Errors: NOT_FOUND. Logged. */
 snn_status repository_unload(struct server *s, const char *name, snn_error *err);
 
+/* Put a calibration in force for an entry (takes the reference on success; NULL: the model's own) and describe the
+ * model anew. Errors: NO_MEMORY. */
+snn_status repository_set_calibration(const struct server *s, model_entry *entry, calibration *c, uint64_t generation,
+                                      snn_error *err);
+
 /* What a rescan did. */
 typedef struct repository_changes {
   size_t loaded, refused, removed;

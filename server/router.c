@@ -25,6 +25,10 @@ static const route public_table[] = {
 /* Only with a token; see admin.h. */
 static const route admin_table[] = {
     {"GET", "/", NULL, NULL, api_admin_index},
+    {"GET", "/v1/models/{model}/calibrations", NULL, NULL, api_calibrations},
+    {"GET", "/v1/models/{model}/calibrations/{id}", NULL, NULL, api_calibration},
+    {"GET", "/v1/models/{model}/calibration", NULL, NULL, api_calibration_in_force},
+    {"PUT", "/v1/models/{model}/calibration", api_calibration_choose_begin, NULL, api_calibration_choose},
 };
 
 #define ROWS(table) \

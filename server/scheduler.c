@@ -70,7 +70,10 @@ static snn_status run_alone(inference *inf, snn_error *err) {
   snn_run_options run = inf->options.run;
   run.cancel = &inf->cancel;
   run.deadline_ns = inf->deadline_ns;
-  snn_run_stats stats = {inf->spikes, inf->synaptic_operations, inf->macs, inf->first_spikes};
+  snn_run_stats stats = {.spikes = inf->spikes,
+                         .synaptic_operations = inf->synaptic_operations,
+                         .macs = inf->macs,
+                         .first_spikes = inf->first_spikes};
   return snn_session_run(inf->model->session, inf->inputs, inf->n_images, &run, inf->scores, &stats, err);
 }
 
@@ -100,8 +103,10 @@ static snn_status run_together(scheduler *s, inference *first, snn_error *err) {
     memcpy(to, inf->inputs, inf->n_images * image);
     to += inf->n_images * image;
   }
-  snn_run_stats stats = {x->spikes.bytes, x->synaptic_operations.bytes, x->macs.bytes,
-                         trace ? x->first_spikes.bytes : NULL};
+  snn_run_stats stats = {.spikes = x->spikes.bytes,
+                         .synaptic_operations = x->synaptic_operations.bytes,
+                         .macs = x->macs.bytes,
+                         .first_spikes = trace ? x->first_spikes.bytes : NULL};
   snn_status status = snn_session_run(first->model->session, x->inputs.bytes, n, &run, x->scores.bytes, &stats, err);
   if (status != SNN_OK) return status;
   size_t at = 0;
@@ -120,8 +125,11 @@ static snn_status run_together(scheduler *s, inference *first, snn_error *err) {
 /* The float network beside it, for a request that asked. Its time is not part of `simulate`. */
 static void run_reference(inference *inf) {
   snn_error err = {0};
+  const snn_run_options patience = {.cancel = &inf->cancel, .deadline_ns = inf->deadline_ns};
   if (inf->problem.kind == PROBLEM_NONE && inf->options.reference &&
-      snn_session_reference(inf->model->session, inf->inputs, inf->n_images, inf->reference, &err) != SNN_OK)
+      snn_session_reference(inf->model->session, inf->inputs, inf->n_images, &patience, inf->reference, &err) !=
+          SNN_OK &&
+      !inference_expired(inf, snn_clock_ns()))
     problem_from_snn(&inf->problem, &err, NULL);
 }
 

@@ -30,7 +30,10 @@ bool server_init(server *s, const config *c) {
   uint32_t workers = snn_thread_budget() < DECODERS_MAX ? snn_thread_budget() : DECODERS_MAX;
   if (s->scheduler) s->decoders = decode_start(workers, s->scheduler);
   if (s->decoders) s->chores = chores_start(s);
-  if (s->chores) return true;
+  bool ready = s->chores != NULL;
+  if (ready && *c->state) ready = (s->store = store_start(s)) != NULL;
+  s->limits.store = s->store;
+  if (ready) return true;
   log_event(&s->log, LOG_ERROR, "start-failed",
             (log_field[]){LOG_TEXT("reason", "a thread or memory was refused"), LOG_LAST});
   server_destroy(s);
@@ -39,6 +42,7 @@ bool server_init(server *s, const config *c) {
 
 void server_destroy(server *s) {
   chores_stop(s->chores);
+  store_stop(s->store);
   decode_stop(s->decoders);
   scheduler_stop(s->scheduler);
   registry_destroy(&s->registry);

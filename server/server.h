@@ -14,6 +14,7 @@
 #include "registry.h"
 #include "repository.h"
 #include "scheduler.h"
+#include "store.h"
 
 typedef enum server_state { SERVER_STARTING, SERVER_READY, SERVER_DRAINING } server_state;
 
@@ -28,6 +29,7 @@ typedef struct server {
   scheduler *scheduler;
   decode_pool *decoders;
   chores *chores;
+  store *store; /* NULL without --state */
   uint64_t started_ns;
   _Atomic server_state state;
   atomic_size_t n_models_loaded; /* by server_begin_loading */

@@ -116,7 +116,7 @@ snn_status snn_observer_create(const snn_network *net, const float *images, size
   snn_plan_kind kind = opt->neuron->whole_run   ? SNN_PLAN_WHOLE_RUN
                        : opt->neuron->is_signed ? SNN_PLAN_SIGNED
                                                 : SNN_PLAN_BINARY;
-  snn_status status = snn_plan_compile(net, kind, opt->timesteps, &o->plan, err);
+  snn_status status = snn_plan_compile(net, kind, SNN_PLAN_DIRECT, opt->timesteps, &o->plan, err);
   if (status == SNN_OK && !allocate(o)) status = snn_fail_memory(err, "calibration");
   if (status == SNN_OK) {
     for (uint32_t i = 0; i < o->plan.n_edges; i++) o->edge_bytes[i] = bytes_of(&o->plan, &o->plan.edges[i]);

@@ -63,12 +63,13 @@ static snn_status allocate(const snn_network *net, snn_activation_stats **out, s
   snn_activation_stats *stats = snn_alloc_array(net->n_nodes, sizeof *stats);
   if (!stats) return snn_fail_memory(err, "activation statistics");
   for (uint32_t i = 0; i < net->n_nodes; i++) {
-    if (net->nodes[i].kind != SNN_LAYER_NEURON) continue;
+    const bool fires = net->nodes[i].kind == SNN_LAYER_NEURON;
+    if (!fires && i + 1 < net->n_nodes) continue;
     uint32_t channels = net->nodes[i].shape.c;
     stats[i].channels = channels;
     stats[i].max = snn_alloc_array(channels, sizeof *stats[i].max);
-    stats[i].histogram = snn_alloc_array((size_t)channels * SNN_HISTOGRAM_BINS, sizeof *stats[i].histogram);
-    if (!stats[i].max || !stats[i].histogram) {
+    if (fires) stats[i].histogram = snn_alloc_array((size_t)channels * SNN_HISTOGRAM_BINS, sizeof *stats[i].histogram);
+    if (!stats[i].max || (fires && !stats[i].histogram)) {
       snn_activation_stats_free(net, stats);
       return snn_fail_memory(err, "activation statistics");
     }
@@ -83,7 +84,7 @@ static void count(snn_activation_stats *s, const float *map, size_t positions, s
     for (size_t c = begin; c < end; c++) {
       float x = map[p * s->channels + c];
       if (x > s->max[c]) s->max[c] = x;
-      s->histogram[c * SNN_HISTOGRAM_BINS + bin_of(x)]++;
+      if (s->histogram) s->histogram[c * SNN_HISTOGRAM_BINS + bin_of(x)]++;
     }
 }
 

@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "snn/calibrate.h"
 
 snn_network *snn_network_new(void) {
   snn_network *net = calloc(1, sizeof *net);
@@ -28,7 +27,6 @@ snn_network *snn_network_new(void) {
 
 void snn_network_free(snn_network *net) {
   if (!net) return;
-  snn_calibration_free(net->calibration);
   snn_arena_free(&net->arena);
   snn_unmap(&net->mapping);
   free(net->nodes);

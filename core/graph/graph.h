@@ -78,22 +78,19 @@ typedef struct snn_node {
 typedef struct snn_recommended {
   uint32_t timesteps;
   snn_init init;
-  uint32_t shift;
 } snn_recommended;
 
 struct snn_network {
   snn_arena arena;     /* owns all that nodes and metadata point to, unless it lies in the mapping */
   snn_mapping mapping; /* of the model file, when loaded from one */
   char *name;
-  char sha256[SNN_SHA256_HEX];         /* of the model file */
-  char network_sha256[SNN_SHA256_HEX]; /* of the model file before tables were embedded: what calibrations are bound to
-                                        */
-  snn_calibration *calibration;        /* tables embedded in the model file; NULL: none */
+  char sha256[SNN_SHA256_HEX];
   snn_preprocess preprocess;
   char **labels; /* [n_labels] or NULL */
   size_t n_labels;
   char *provenance; /* JSON object */
   snn_recommended recommended;
+  float output_threshold; /* theta of the last layer, where it is to fire (readout `count`); 0: none */
   snn_node *nodes;
   uint32_t n_nodes, capacity;
 };

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "graph/graph.h"
-#include "snn/calibrate.h"
 
 static const char *const layer_kinds[SNN_LAYER_KIND_COUNT] = {
     [SNN_LAYER_INPUT] = "input",     [SNN_LAYER_CONV] = "conv",     [SNN_LAYER_AVGPOOL] = "avgpool",
@@ -22,9 +21,6 @@ const char *snn_network_name(const snn_network *net) {
 const char *snn_network_sha256(const snn_network *net) {
   return net->sha256;
 }
-const char *snn_network_identity(const snn_network *net) {
-  return net->network_sha256;
-}
 snn_shape snn_network_input(const snn_network *net) {
   return net->nodes[0].shape;
 }
@@ -33,6 +29,9 @@ const snn_preprocess *snn_network_preprocess(const snn_network *net) {
 }
 size_t snn_network_classes(const snn_network *net) {
   return net->nodes[net->n_nodes - 1].shape.c;
+}
+float snn_network_output_threshold(const snn_network *net) {
+  return net->output_threshold;
 }
 size_t snn_network_layers(const snn_network *net) {
   return net->n_nodes;

@@ -30,23 +30,24 @@ static uint64_t spikes_of(const snn_stage_context *ctx, const snn_stage *stage, 
   return bits;
 }
 
-void snn_first_spikes_count(const snn_stage_context *ctx, const snn_stage *stage, uint32_t before, uint32_t n_steps,
-                            snn_first_spikes *counts) {
+void snn_first_spikes_count(const snn_stage_context *ctx, const snn_stage *stage, uint32_t n_steps) {
   const bool whole_run = ctx->plan->kind == SNN_PLAN_WHOLE_RUN;
-  uint64_t neurons = 0, steps = 0;
+  snn_first_spikes done[SNN_STOP_CHUNK] = {{0}};
   size_t begin, end;
   share(ctx, stage, &begin, &end);
   for (size_t item = begin; item < end; item++) {
     uint64_t *fired = fired_word(ctx, stage, item);
     for (uint32_t t = 0; t < n_steps; t++) {
       uint64_t fresh = spikes_of(ctx, stage, item, t) & ~*fired, n = (uint64_t)__builtin_popcountll(fresh);
+      snn_first_spikes *step = &done[ctx->counts_steps ? t : 0];
       *fired |= fresh;
-      neurons += n;
-      steps += whole_run ? 0 : n * (before + t + 1);
+      step->neurons += n;
+      step->steps += whole_run ? 0 : n * (ctx->first_step + t + 1);
     }
   }
-#pragma omp atomic update
-  counts->neurons += neurons;
-#pragma omp atomic update
-  counts->steps += steps;
+  for (uint32_t row = 0; row < (ctx->counts_steps ? n_steps : 1); row++) {
+    snn_first_spikes *counts = &ctx->counters.first_spikes[row * ctx->plan->n_edges + stage->node];
+    __atomic_fetch_add(&counts->neurons, done[row].neurons, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&counts->steps, done[row].steps, __ATOMIC_RELAXED);
+  }
 }

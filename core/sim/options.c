@@ -13,8 +13,10 @@ static const char *const inits[SNN_INIT_COUNT] = {
     [SNN_INIT_COMPENSATED] = "compensated",
     [SNN_INIT_MATCHED] = "matched",
 };
-static const char *const encodings[SNN_ENCODING_COUNT] = {[SNN_ENCODING_DIRECT] = "direct"};
-static const char *const readouts[SNN_READOUT_COUNT] = {[SNN_READOUT_POTENTIAL] = "potential"};
+static const char *const encodings[SNN_N_ENCODINGS] = {
+    [SNN_ENCODING_DIRECT] = "direct", [SNN_ENCODING_RATE] = "rate", [SNN_ENCODING_REGULAR] = "regular"};
+static const char *const readouts[SNN_N_READOUTS] = {
+    [SNN_READOUT_POTENTIAL] = "potential", [SNN_READOUT_COUNT] = "count"};
 static const char *const precisions[SNN_PRECISION_COUNT] = {[SNN_PRECISION_FLOAT32] = "float32"};
 
 /* Index of `name` in a table, -1 when it is not there. */
@@ -32,10 +34,10 @@ const char *snn_init_name(snn_init v) {
   return at(inits, SNN_INIT_COUNT, v);
 }
 const char *snn_encoding_name(snn_encoding v) {
-  return at(encodings, SNN_ENCODING_COUNT, v);
+  return at(encodings, SNN_N_ENCODINGS, v);
 }
 const char *snn_readout_name(snn_readout v) {
-  return at(readouts, SNN_READOUT_COUNT, v);
+  return at(readouts, SNN_N_READOUTS, v);
 }
 const char *snn_precision_name(snn_precision v) {
   return at(precisions, SNN_PRECISION_COUNT, v);
@@ -48,13 +50,13 @@ bool snn_init_parse(const char *name, snn_init *out) {
 }
 
 bool snn_encoding_parse(const char *name, snn_encoding *out) {
-  int i = find(encodings, SNN_ENCODING_COUNT, name);
+  int i = find(encodings, SNN_N_ENCODINGS, name);
   if (i >= 0) *out = (snn_encoding)i;
   return i >= 0;
 }
 
 bool snn_readout_parse(const char *name, snn_readout *out) {
-  int i = find(readouts, SNN_READOUT_COUNT, name);
+  int i = find(readouts, SNN_N_READOUTS, name);
   if (i >= 0) *out = (snn_readout)i;
   return i >= 0;
 }
@@ -66,7 +68,5 @@ bool snn_precision_parse(const char *name, snn_precision *out) {
 }
 
 snn_run_options snn_run_defaults(const snn_network *net) {
-  snn_run_options run = {.timesteps = net->recommended.timesteps, .tau = 0.9f, .shift = net->recommended.shift};
-  run.init = snn_recommended_init(net, &run);
-  return run;
+  return (snn_run_options){.timesteps = net->recommended.timesteps, .tau = 0.9f, .init = net->recommended.init};
 }

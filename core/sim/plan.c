@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "sim/rest.h"
 
 snn_conv_args snn_conv_args_of(const snn_network *net, uint32_t node) {
   const snn_node *n = &net->nodes[node];
@@ -48,7 +49,7 @@ static void gather_facts(compiler *c) {
   const snn_network *net = c->net;
   for (uint32_t i = 0; i < net->n_nodes; i++) {
     const snn_node *n = &net->nodes[i];
-    bool is_static = n->kind != SNN_LAYER_NEURON;
+    bool is_static = n->kind != SNN_LAYER_NEURON && !(i == 0 && c->plan->input == SNN_PLAN_ENCODED);
     for (uint32_t k = 0; k < n->n_inputs; k++) is_static = is_static && c->facts[n->inputs[k]].is_static;
     c->facts[i].is_static = is_static;
   }
@@ -94,13 +95,11 @@ static snn_status reserve(compiler *c, size_t n, size_t size, size_t *offset) {
   return SNN_OK;
 }
 
-static float *channels_of(compiler *c, const snn_node *n) {
-  return snn_arena_alloc(&c->plan->arena, n->shape.c, sizeof(float));
-}
-
 /* Per-channel copy of an array of 1 or c entries, each times `factor`. */
-static void spread(float *to, const float *from, uint32_t n, uint32_t channels, float factor) {
-  for (uint32_t i = 0; i < channels; i++) to[i] = from[n == 1 ? 0 : i] * factor;
+static float *spread(compiler *c, const float *from, uint32_t n, uint32_t channels, float factor) {
+  float *to = snn_arena_alloc(&c->plan->arena, channels, sizeof *to);
+  for (uint32_t i = 0; to && i < channels; i++) to[i] = from[n == 1 ? 0 : i] * factor;
+  return to;
 }
 
 /* Does every window of the pool divide by the same number? */
@@ -135,7 +134,8 @@ static snn_edge_kind edge_kind(const compiler *c, uint32_t i) {
   const snn_node *n = &c->net->nodes[i];
   if (c->facts[i].is_inlined) return SNN_EDGE_NONE;
   if (c->facts[i].is_static) return SNN_EDGE_STATIC;
-  if (n->kind == SNN_LAYER_NEURON) return c->plan->kind == SNN_PLAN_WHOLE_RUN ? SNN_EDGE_COUNTS : SNN_EDGE_SPIKES;
+  if (n->kind == SNN_LAYER_NEURON || n->kind == SNN_LAYER_INPUT) /* an input that is not static is encoded */
+    return c->plan->kind == SNN_PLAN_WHOLE_RUN ? SNN_EDGE_COUNTS : SNN_EDGE_SPIKES;
   if (!gathers(n) && !(n->kind == SNN_LAYER_AVGPOOL && uniform_divisor(&n->pool))) return SNN_EDGE_GRADED;
   bool all_spikes = gathers(n);
   for (uint32_t k = 0; k < n->n_inputs; k++) {
@@ -146,24 +146,50 @@ static snn_edge_kind edge_kind(const compiler *c, uint32_t i) {
   return all_spikes ? SNN_EDGE_SPIKES : SNN_EDGE_COUNTS;
 }
 
-/* What an event of each channel is worth, for edges of events; those it comes from are known. `factor` is that of the
- * node's neurons. */
-static void set_amplitude(snn_plan *plan, const snn_network *net, uint32_t i, float factor) {
-  const snn_node *n = &net->nodes[i];
-  snn_edge *e = &plan->edges[i];
-  if (n->kind == SNN_LAYER_NEURON) {
-    spread(e->amplitude, n->neurons.amplitude, n->neurons.n, n->shape.c, factor);
-  } else if (n->kind == SNN_LAYER_AVGPOOL) { /* whole numbers stay whole: pool by adding */
+/* What an event of each channel is worth, [c], for edges of events; NULL when out of memory. */
+static float *make_amplitude(compiler *c, const snn_node *n) {
+  if (n->kind == SNN_LAYER_INPUT) {
+    float *amplitude = snn_arena_alloc(&c->plan->arena, n->shape.c, sizeof *amplitude);
+    for (uint32_t i = 0; amplitude && i < n->shape.c; i++)
+      amplitude[i] = i < SNN_MAX_CHANNELS_IN ? 1.0f / c->net->preprocess.std[i] : 1.0f;
+    return amplitude;
+  }
+  if (n->kind == SNN_LAYER_NEURON) return spread(c, n->neurons.amplitude, n->neurons.n, n->shape.c, 1.0f);
+  if (n->kind == SNN_LAYER_AVGPOOL) { /* whole numbers stay whole: pool by adding */
     float share = 1.0f / (float)(n->pool.window.kernel_h * n->pool.window.kernel_w);
-    spread(e->amplitude, plan->edges[n->inputs[0]].amplitude, n->shape.c, n->shape.c, share);
+    return spread(c, c->plan->edges[n->inputs[0]].amplitude, n->shape.c, n->shape.c, share);
+  }
+  snn_piece pieces[SNN_MAX_NODE_INPUTS];
+  uint32_t n_pieces = pieces_of(c->net, n, pieces);
+  float *amplitude = snn_arena_alloc(&c->plan->arena, n->shape.c, sizeof *amplitude);
+  for (uint32_t k = 0; amplitude && k < n_pieces; k++)
+    memcpy(amplitude + pieces[k].to, c->plan->edges[pieces[k].source].amplitude + pieces[k].from,
+           pieces[k].n * sizeof *amplitude);
+  return amplitude;
+}
+
+/* What an edge of events is worth at rest, [h][w][c]; *out stays NULL where that is 0. */
+static snn_status make_rest(compiler *c, uint32_t i, const float **out) {
+  const snn_node *n = &c->net->nodes[i];
+  if (n->kind == SNN_LAYER_NEURON) return SNN_OK;
+  bool any = n->kind == SNN_LAYER_INPUT;
+  for (uint32_t k = 0; k < n->n_inputs; k++) any = any || c->plan->edges[n->inputs[k]].rest;
+  if (!any) return SNN_OK;
+  float *rest = snn_arena_alloc(&c->plan->arena, snn_shape_size(n->shape), sizeof *rest);
+  if (!rest) return snn_fail_memory(c->err, "the plan");
+  if (n->kind == SNN_LAYER_INPUT) {
+    snn_rest_of_image(n->shape, &c->net->preprocess, rest);
+  } else if (n->kind == SNN_LAYER_AVGPOOL) {
+    snn_rest_of_average(&n->pool, &c->plan->edges[n->inputs[0]], n->shape, rest);
   } else {
     snn_piece pieces[SNN_MAX_NODE_INPUTS];
-    uint32_t n_pieces = pieces_of(net, n, pieces);
+    uint32_t n_pieces = pieces_of(c->net, n, pieces);
+    const snn_slice *slice = n->kind == SNN_LAYER_SLICE ? &n->slice : NULL;
     for (uint32_t k = 0; k < n_pieces; k++)
-      memcpy(e->amplitude + pieces[k].to, plan->edges[pieces[k].source].amplitude + pieces[k].from,
-             pieces[k].n * sizeof *e->amplitude);
+      snn_rest_of_piece(&pieces[k], slice, &c->plan->edges[pieces[k].source], n->shape, rest);
   }
-  for (uint32_t c = 0; c < n->shape.c; c++) e->minus[c] = -e->amplitude[c];
+  *out = rest;
+  return SNN_OK;
 }
 
 static snn_status make_edge(compiler *c, uint32_t i) {
@@ -177,9 +203,11 @@ static snn_status make_edge(compiler *c, uint32_t i) {
   size_t planes = c->plan->kind == SNN_PLAN_SIGNED ? 2 : 1;
   e->step = positions * (spikes ? planes * e->words : n->shape.c);
   if (e->kind != SNN_EDGE_GRADED) {
-    e->amplitude = channels_of(c, n);
-    e->minus = channels_of(c, n);
-    if (!e->amplitude || !e->minus) return snn_fail_memory(c->err, "the plan");
+    e->amplitude = make_amplitude(c, n);
+    e->minus = e->amplitude ? spread(c, e->amplitude, n->shape.c, n->shape.c, -1.0f) : NULL;
+    if (!e->minus) return snn_fail_memory(c->err, "the plan");
+    snn_status status = make_rest(c, i, &e->rest);
+    if (status != SNN_OK) return status;
   }
   return reserve(c, e->step * c->plan->chunk, spikes ? sizeof(uint64_t) : sizeof(float), &e->offset);
 }
@@ -225,7 +253,21 @@ static snn_status make_terms(compiler *c, uint32_t i, bool is_own, snn_stage *st
   collect_terms(c, i, is_own, terms, bias);
   stage->terms = terms;
   stage->bias = bias;
+  bool rests = false;
+  for (uint32_t k = 0; k < stage->n_terms; k++) rests = rests || c->plan->edges[terms[k].source].rest;
+  if (!rests) return SNN_OK;
+  float *map = snn_arena_alloc(&c->plan->arena, snn_shape_size(stage->shape), sizeof *map);
+  if (!map) return snn_fail_memory(c->err, "the plan");
+  snn_rest_of_stage(c->plan, stage, map);
+  stage->bias_map = map;
   return SNN_OK;
+}
+
+/* The image as spikes: the first stage of plans for encoded images. */
+static snn_status make_encoder(compiler *c, snn_stage *stage) {
+  snn_shape shape = c->net->nodes[0].shape;
+  *stage = (snn_stage){.kind = SNN_LAYER_INPUT, .sink = SNN_SINK_SPIKES, .shape = shape, .blocks = snn_words(shape.c)};
+  return reserve(c, snn_shape_size(shape), sizeof(uint16_t), &stage->state);
 }
 
 static snn_status make_stage(compiler *c, uint32_t i, snn_stage *stage) {
@@ -250,9 +292,9 @@ static snn_status make_stage(compiler *c, uint32_t i, snn_stage *stage) {
   snn_status status = make_terms(c, i, true, stage);
   if (status != SNN_OK || n->kind != SNN_LAYER_NEURON) return status;
   stage->sink = SNN_SINK_SPIKES;
-  stage->fire = channels_of(c, n);
-  stage->half_fire = channels_of(c, n);
-  stage->theta = channels_of(c, n);
+  stage->fire = spread(c, n->neurons.fire, n->neurons.n, channels, 1.0f);
+  stage->half_fire = spread(c, n->neurons.fire, n->neurons.n, channels, 0.5f);
+  stage->theta = spread(c, n->neurons.theta, n->neurons.n, channels, 1.0f);
   if (!stage->fire || !stage->half_fire || !stage->theta) return snn_fail_memory(c->err, "the plan");
   size_t states = c->plan->kind == SNN_PLAN_SIGNED ? 2 : 1;
   status = reserve(c, positions * stage->blocks, sizeof(uint64_t), &stage->fired);
@@ -270,7 +312,13 @@ static snn_status make_readout(compiler *c, snn_stage *stage) {
                        .shape = shape,
                        .blocks = snn_words(shape.c)};
   snn_status status = make_terms(c, last, false, stage);
-  return status == SNN_OK ? reserve(c, shape.c, sizeof(double), &stage->state) : status;
+  if (status == SNN_OK) status = reserve(c, (size_t)shape.c * (c->plan->chunk + 1), sizeof(double), &stage->sums);
+  if (status == SNN_OK) status = reserve(c, shape.c, 2 * sizeof(float), &stage->state);
+  const float theta = c->net->output_threshold;
+  if (status != SNN_OK || theta <= 0) return status;
+  stage->fire = stage->theta = spread(c, &theta, 1, shape.c, 1.0f);
+  stage->half_fire = spread(c, &theta, 1, shape.c, 0.5f);
+  return stage->theta && stage->half_fire ? SNN_OK : snn_fail_memory(c->err, "the plan");
 }
 
 static snn_status compile(compiler *c) {
@@ -278,49 +326,34 @@ static snn_status compile(compiler *c) {
   snn_plan *plan = c->plan;
   c->facts = snn_arena_alloc(&plan->arena, net->n_nodes, sizeof *c->facts);
   plan->edges = snn_arena_alloc(&plan->arena, net->n_nodes, sizeof *plan->edges);
-  plan->stages = snn_arena_alloc(&plan->arena, (size_t)net->n_nodes + 1, sizeof *plan->stages);
+  plan->stages = snn_arena_alloc(&plan->arena, (size_t)net->n_nodes + 2, sizeof *plan->stages);
   if (!c->facts || !plan->edges || !plan->stages) return snn_fail_memory(c->err, "the plan");
   plan->n_edges = net->n_nodes;
   gather_facts(c);
   gather_charges(c);
   snn_status status = SNN_OK;
   for (uint32_t i = 0; status == SNN_OK && i < net->n_nodes; i++) status = make_edge(c, i);
+  if (status == SNN_OK && plan->input == SNN_PLAN_ENCODED) status = make_encoder(c, &plan->stages[plan->n_stages++]);
   for (int once = 1; once >= 0; once--) { /* static stages first: nothing static reads what is not */
     for (uint32_t i = 1; status == SNN_OK && i < net->n_nodes; i++)
       if (c->facts[i].is_static == (once == 1) && !c->facts[i].is_inlined)
         status = make_stage(c, i, &plan->stages[plan->n_stages++]);
-    if (once) plan->n_static = plan->n_stages;
+    if (once) plan->n_static = plan->input == SNN_PLAN_ENCODED ? 0 : plan->n_stages; /* encoded, nothing is static */
   }
   if (status == SNN_OK) status = make_readout(c, &plan->stages[plan->n_stages++]);
   return status;
 }
 
-void snn_plan_scale(snn_plan *plan, const snn_network *net, const float *factors) {
-  for (uint32_t i = 0; i < plan->n_edges; i++)
-    if (plan->edges[i].amplitude) set_amplitude(plan, net, i, factors ? factors[i] : 1.0f);
-  for (uint32_t s = 0; s < plan->n_stages; s++) {
-    snn_stage *stage = &plan->stages[s];
-    if (stage->sink != SNN_SINK_SPIKES) continue;
-    const snn_neurons *n = &net->nodes[stage->node].neurons;
-    const float factor = factors ? factors[stage->node] : 1.0f;
-    spread(stage->fire, n->fire, n->n, stage->shape.c, factor);
-    spread(stage->half_fire, n->fire, n->n, stage->shape.c, 0.5f * factor);
-    spread(stage->theta, n->theta, n->n, stage->shape.c, factor);
-  }
-  plan->is_scaled = factors != NULL;
-}
-
-snn_status snn_plan_compile(const snn_network *net, snn_plan_kind kind, uint32_t chunk, snn_plan *out, snn_error *err) {
-  snn_plan plan = {.kind = kind, .chunk = kind == SNN_PLAN_WHOLE_RUN ? 1 : chunk};
+snn_status snn_plan_compile(const snn_network *net, snn_plan_kind kind, snn_plan_input input, uint32_t chunk,
+                            snn_plan *out, snn_error *err) {
+  snn_plan plan = {.kind = kind, .input = input, .chunk = kind == SNN_PLAN_WHOLE_RUN ? 1 : chunk};
   compiler c = {.net = net, .plan = &plan, .err = err};
   snn_status status = compile(&c);
-  if (status != SNN_OK) {
+  if (status == SNN_OK)
+    *out = plan;
+  else
     snn_arena_free(&plan.arena);
-    return status;
-  }
-  snn_plan_scale(&plan, net, NULL);
-  *out = plan;
-  return SNN_OK;
+  return status;
 }
 
 void snn_plan_free(snn_plan *plan) {

@@ -25,11 +25,12 @@ typedef enum snn_edge_kind {
 typedef struct snn_edge {
   snn_edge_kind kind;
   snn_shape shape;
-  uint32_t words;   /* of one position, for spikes */
-  float *amplitude; /* [c], for spikes and counts; as snn_plan_scale left it */
-  float *minus;     /* [c], -amplitude, for signed spikes; their plane lies step / 2 words behind the other */
-  size_t offset;    /* bytes into the lane's memory */
-  size_t step;      /* elements (floats or words) of one time step; 0 for static edges */
+  uint32_t words;         /* of one position, for spikes */
+  const float *amplitude; /* [c], for spikes and counts */
+  const float *minus;     /* [c], -amplitude, for signed spikes; their plane lies step / 2 words behind the other */
+  const float *rest;      /* [h][w][c], for spikes and counts: value while there is no event; NULL: 0 */
+  size_t offset;          /* bytes into the lane's memory */
+  size_t step;            /* elements (floats or words) of one time step; 0 for static edges */
 } snn_edge;
 
 /* One addend of a stage's current. */
@@ -52,48 +53,55 @@ typedef enum snn_plan_kind {
   SNN_PLAN_KINDS
 } snn_plan_kind;
 
+/* How the image comes in. */
+typedef enum snn_plan_input {
+  SNN_PLAN_DIRECT,  /* as it is: constant in time */
+  SNN_PLAN_ENCODED, /* as spikes: encodings `rate` and `regular` */
+  SNN_PLAN_INPUTS
+} snn_plan_input;
+
 typedef enum snn_sink { SNN_SINK_SPIKES, SNN_SINK_GRADED, SNN_SINK_STATIC, SNN_SINK_SCORES } snn_sink;
 
 typedef struct snn_stage {
   uint32_t node;       /* whose edge it fills */
   uint32_t charged;    /* layer its operations count for: the neurons its current arrives at, or the last layer */
-  snn_layer_kind kind; /* AVGPOOL, MAXPOOL, CONCAT, SLICE, or else a sum of terms */
+  snn_layer_kind kind; /* INPUT (an encoded image), AVGPOOL, MAXPOOL, CONCAT, SLICE, or else a sum of terms */
   snn_sink sink;       /* GRADED for whatever is stored as it comes, be it spikes */
   snn_shape shape;
   uint32_t blocks; /* of SNN_BLOCK channels; an item is one (position, block) */
   const snn_term *terms;
   uint32_t n_terms;
-  const float *bias;               /* [c] */
-  float *fire, *half_fire, *theta; /* [c], neurons, as snn_plan_scale left them; half_fire is fire / 2 */
-  const snn_pool *pool;            /* pools; they read terms[0].source */
-  const snn_piece *pieces;         /* concatenations and slices */
+  const float *bias;                     /* [c] */
+  const float *bias_map;                 /* [h][w][c]: bias and what sources are worth at rest; NULL: bias alone */
+  const float *fire, *half_fire, *theta; /* [c], neurons and, where it has a threshold, the readout; half_fire is
+                                            fire / 2 */
+  const snn_pool *pool;                  /* pools; they read terms[0].source */
+  const snn_piece *pieces;               /* concatenations and slices */
   uint32_t n_pieces;
   const snn_slice *slice; /* slices: which rows and columns; NULL: all */
   size_t state; /* bytes into the lane's memory: neurons' v [h][w][c] float, for signed ones their balance likewise
-                 * behind it; scores' sums [c] double; maxpool's cumulated inputs [h][w][taps][c] and last maximum
-                 * [h][w][c] float */
+                 * behind it; the readout's likewise, for its own neurons; maxpool's cumulated inputs
+                 * [h][w][taps][c] and last maximum [h][w][c] float; the image's levels [h][w][c] uint16 */
   size_t fired; /* likewise: who of the neurons has fired, a word [h][w][blocks]; used where a run asks for it */
+  size_t sums;  /* the readout's sums [c] double, and behind them those after each step of the chunk, [chunk][c] */
 } snn_stage;
 
 typedef struct snn_plan {
   snn_arena arena;
   snn_plan_kind kind;
+  snn_plan_input input;
   uint32_t chunk;
   uint32_t n_edges, n_stages;
   snn_edge *edges;   /* one per node */
   snn_stage *stages; /* those with static sinks first */
   uint32_t n_static; /* stages run once */
   size_t lane_bytes; /* memory of one lane */
-  bool is_scaled;    /* some thresholds are not the network's own */
 } snn_plan;
 
 /* Compile. `net` must outlive the plan. Errors: NO_MEMORY, TOO_LARGE, UNSUPPORTED. On failure *out is empty. */
-snn_status snn_plan_compile(const snn_network *net, snn_plan_kind kind, uint32_t chunk, snn_plan *out, snn_error *err);
+snn_status snn_plan_compile(const snn_network *net, snn_plan_kind kind, snn_plan_input input, uint32_t chunk,
+                            snn_plan *out, snn_error *err);
 void snn_plan_free(snn_plan *plan);
-
-/* Scale theta, firing level and amplitude of each neuron layer by factors[its node], [n_nodes]; NULL: back to the
- * network's own. Costs a few operations a channel and allocates nothing; no run may use the plan meanwhile. */
-void snn_plan_scale(snn_plan *plan, const snn_network *net, const float *factors);
 
 /* A node's convolution as the kernels want it. */
 snn_conv_args snn_conv_args_of(const snn_network *net, uint32_t node);

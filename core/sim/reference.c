@@ -111,43 +111,50 @@ static void run_slice(const snn_node *n, snn_shape in_shape, snn_team team, cons
   }
 }
 
+void snn_reference_node(const snn_reference *r, const snn_kernels *kernels, snn_team team, uint32_t i,
+                        const float *image, float *workspace) {
+  const snn_network *net = r->net;
+  const snn_node *n = &net->nodes[i];
+  float *out = workspace + r->offsets[i];
+  size_t begin, end;
+  if (n->kind == SNN_LAYER_INPUT) {
+    snn_channels_last(team, n->shape, image, out);
+    return;
+  }
+  const float *in = workspace + r->offsets[n->inputs[0]];
+  snn_team_share(team, snn_shape_size(n->shape), &begin, &end);
+  switch (n->kind) {
+    case SNN_LAYER_CONV: run_conv(r, kernels, i, team, in, out); break;
+    case SNN_LAYER_AVGPOOL:
+    case SNN_LAYER_MAXPOOL: run_pool(n, net->nodes[n->inputs[0]].shape, team, in, out); break;
+    case SNN_LAYER_ADD:
+      memcpy(out + begin, in + begin, (end - begin) * sizeof *out);
+      for (uint32_t k = 1; k < n->n_inputs; k++) {
+        const float *other = workspace + r->offsets[n->inputs[k]];
+        for (size_t j = begin; j < end; j++) out[j] += other[j];
+      }
+      break;
+    case SNN_LAYER_CONCAT:
+      for (uint32_t k = 0, to = 0; k < n->n_inputs; k++) {
+        snn_shape from = net->nodes[n->inputs[k]].shape;
+        run_concat(n, from, to, team, workspace + r->offsets[n->inputs[k]], out);
+        to += from.c;
+      }
+      break;
+    case SNN_LAYER_SLICE: run_slice(n, net->nodes[n->inputs[0]].shape, team, in, out); break;
+    default: /* neurons */
+      for (size_t j = begin; j < end; j++) {
+        float x = in[j] > 0 ? in[j] : 0;
+        out[j] = x < n->neurons.clip ? x : n->neurons.clip;
+      }
+      break;
+  }
+}
+
 void snn_reference_run(const snn_reference *r, const snn_kernels *kernels, snn_team team, const float *image,
                        float *workspace) {
-  const snn_network *net = r->net;
-  snn_channels_last(team, net->nodes[0].shape, image, workspace);
-  for (uint32_t i = 1; i < net->n_nodes; i++) {
-    const snn_node *n = &net->nodes[i];
-    const float *in = workspace + r->offsets[n->inputs[0]];
-    float *out = workspace + r->offsets[i];
-    size_t begin, end;
+  for (uint32_t i = 0; i < r->net->n_nodes; i++) {
+    snn_reference_node(r, kernels, team, i, image, workspace);
     snn_team_barrier(team);
-    snn_team_share(team, snn_shape_size(n->shape), &begin, &end);
-    switch (n->kind) {
-      case SNN_LAYER_CONV: run_conv(r, kernels, i, team, in, out); break;
-      case SNN_LAYER_AVGPOOL:
-      case SNN_LAYER_MAXPOOL: run_pool(n, net->nodes[n->inputs[0]].shape, team, in, out); break;
-      case SNN_LAYER_ADD:
-        memcpy(out + begin, in + begin, (end - begin) * sizeof *out);
-        for (uint32_t k = 1; k < n->n_inputs; k++) {
-          const float *other = workspace + r->offsets[n->inputs[k]];
-          for (size_t j = begin; j < end; j++) out[j] += other[j];
-        }
-        break;
-      case SNN_LAYER_CONCAT:
-        for (uint32_t k = 0, to = 0; k < n->n_inputs; k++) {
-          snn_shape from = net->nodes[n->inputs[k]].shape;
-          run_concat(n, from, to, team, workspace + r->offsets[n->inputs[k]], out);
-          to += from.c;
-        }
-        break;
-      case SNN_LAYER_SLICE: run_slice(n, net->nodes[n->inputs[0]].shape, team, in, out); break;
-      default: /* neurons */
-        for (size_t j = begin; j < end; j++) {
-          float x = in[j] > 0 ? in[j] : 0;
-          out[j] = x < n->neurons.clip ? x : n->neurons.clip;
-        }
-        break;
-    }
   }
-  snn_team_barrier(team);
 }

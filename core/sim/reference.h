@@ -22,6 +22,10 @@ void snn_reference_free(snn_reference *r);
 void snn_reference_run(const snn_reference *r, const snn_kernels *kernels, snn_team team, const float *image,
                        float *workspace);
 
+/* One node of it, this rank's share, once all before are done; the team must meet before the next one. */
+void snn_reference_node(const snn_reference *r, const snn_kernels *kernels, snn_team team, uint32_t node,
+                        const float *image, float *workspace);
+
 /* Image [c][h][w] to a map [h][w][c], this rank's share. */
 void snn_channels_last(snn_team team, snn_shape shape, const float *image, float *map);
 

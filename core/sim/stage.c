@@ -6,10 +6,17 @@
 #include <math.h>
 #include <string.h>
 
+#include "sim/encode.h"
+
 /* Operations of one thread's share, gathered without sharing. */
 typedef struct tally {
   uint64_t spikes, accumulates, macs;
 } tally;
+
+/* Steps that one pass stands for. */
+static float steps_of_pass(const snn_stage_context *ctx) {
+  return ctx->plan->kind == SNN_PLAN_WHOLE_RUN ? (float)ctx->timesteps : 1.0f;
+}
 
 static float *edge_floats(const snn_stage_context *ctx, const snn_edge *e, uint32_t t) {
   return (float *)(void *)(ctx->memory + e->offset) + e->step * t;
@@ -115,33 +122,66 @@ static uint64_t fire(const snn_stage_context *ctx, const snn_stage *stage, snn_s
   return (uint64_t)(__builtin_popcountll(fired.plus) + __builtin_popcountll(fired.minus));
 }
 
+/* The readout's sums, and those after step k of the chunk. */
+static double *sums_of(const snn_stage_context *ctx, const snn_stage *readout) {
+  return (double *)(void *)(ctx->memory + readout->sums);
+}
+
+static double *sums_after(const snn_stage_context *ctx, const snn_stage *readout, uint32_t k) {
+  return sums_of(ctx, readout) + (size_t)(k + 1) * readout->shape.c;
+}
+
+/* The last layer's neurons, for readout `count`: current[n] becomes the spikes of this step, or of all T. Returns how
+ * many were fired, of either sign. */
+static uint64_t fire_out(const snn_stage_context *ctx, const snn_stage *stage, snn_site site, float *current) {
+  float *v = (float *)(void *)(ctx->memory + stage->state) + site.begin;
+  snn_neuron_block block = {.level = (ctx->neuron->level_share < 1 ? stage->half_fire : stage->fire) + site.begin,
+                            .theta = stage->theta + site.begin,
+                            .tau = ctx->tau,
+                            .v = v,
+                            .balance = ctx->neuron->is_signed ? v + stage->shape.c : NULL};
+  uint64_t fired = 0;
+  if (ctx->plan->kind == SNN_PLAN_WHOLE_RUN) {
+    float counts[SNN_BLOCK];
+    ctx->neuron->whole_run(&block, current, ctx->timesteps, counts, site.n);
+    for (uint32_t i = 0; i < site.n; i++) fired += (uint64_t)(current[i] = counts[i]);
+    return fired;
+  }
+  snn_fired bits = ctx->neuron->step(ctx->kernels, &block, current, site.n);
+  for (uint32_t i = 0; i < site.n; i++) current[i] = (float)(bits.plus >> i & 1) - (float)(bits.minus >> i & 1);
+  return (uint64_t)(__builtin_popcountll(bits.plus) + __builtin_popcountll(bits.minus));
+}
+
 /* Give the current of step t to the sink; returns the spikes fired. */
 static uint64_t sink(const snn_stage_context *ctx, const snn_stage *stage, snn_site site, uint32_t t, float *acc) {
   if (stage->sink == SNN_SINK_SPIKES) return fire(ctx, stage, site, t, acc);
   if (stage->sink == SNN_SINK_SCORES) {
-    double *sum = (double *)(void *)(ctx->memory + stage->state) + site.begin;
-    for (uint32_t i = 0; i < site.n; i++) sum[i] += (double)acc[i];
-    return 0;
+    uint64_t fired = ctx->counts_out ? fire_out(ctx, stage, site, acc) : 0;
+    double *sum = sums_of(ctx, stage) + site.begin, *after = sums_after(ctx, stage, t) + site.begin;
+    for (uint32_t i = 0; i < site.n; i++) after[i] = sum[i] += (double)acc[i];
+    return fired;
   }
   memcpy(edge_floats(ctx, &ctx->plan->edges[stage->node], t) + element_of(stage, site), acc, site.n * sizeof *acc);
   return 0;
 }
 
 /* A stage that sums terms: neurons, stored currents, the readout. In a whole-run plan the one step stands for all T, so
- * the bias counts T times; the image was multiplied by T when it came in. */
-static tally run_sum(const snn_stage_context *ctx, const snn_stage *stage, size_t begin, size_t end, uint32_t n_steps) {
-  tally done = {0};
-  const float times = ctx->plan->kind == SNN_PLAN_WHOLE_RUN ? (float)ctx->timesteps : 1.0f;
+ * the bias counts T times; the image was multiplied by T when it came in. done: [steps of the chunk] where steps are
+ * told apart, else one. */
+static void run_sum(const snn_stage_context *ctx, const snn_stage *stage, size_t begin, size_t end, uint32_t n_steps,
+                    tally *done) {
+  const float times = steps_of_pass(ctx);
   for (size_t item = begin; item < end; item++) {
     snn_site site = site_of(stage, item);
+    const float *bias = stage->bias_map ? stage->bias_map + element_of(stage, site) : stage->bias + site.begin;
     for (uint32_t t = 0; t < n_steps; t++) {
       float acc[SNN_BLOCK];
-      for (uint32_t i = 0; i < site.n; i++) acc[i] = stage->bias[site.begin + i] * times;
-      for (uint32_t k = 0; k < stage->n_terms; k++) add_term(ctx, &stage->terms[k], site, t, acc, &done);
-      done.spikes += sink(ctx, stage, site, t, acc);
+      tally *step = &done[ctx->counts_steps ? t : 0];
+      for (uint32_t i = 0; i < site.n; i++) acc[i] = bias[i] * times;
+      for (uint32_t k = 0; k < stage->n_terms; k++) add_term(ctx, &stage->terms[k], site, t, acc, step);
+      step->spikes += sink(ctx, stage, site, t, acc);
     }
   }
-  return done;
 }
 
 /* The part of a pooling window that lies inside the map: rows [y0, y1), columns [x0, x1) in steps of the dilation. */
@@ -165,19 +205,21 @@ static pool_area area_of(const snn_pool *pool, snn_site site, snn_shape in) {
   return a;
 }
 
-/* What one channel of a source is worth at a position, in the unit the pool works in: whole numbers where `whole`. */
+/* What one channel of a source is worth at a position, in the unit the pool works in: whole numbers of events where
+ * `whole`, else with what it is worth at rest. */
 static float source_value(const snn_stage_context *ctx, const snn_edge *e, size_t position, uint32_t channel,
                           uint32_t t, bool whole) {
+  const float rest = e->rest && !whole ? e->rest[position * e->shape.c + channel] * steps_of_pass(ctx) : 0.0f;
   if (e->kind == SNN_EDGE_SPIKES) {
     float spike = 0;
     for (uint32_t plane = 0; plane < planes(ctx); plane++) {
       uint64_t word = edge_plane(ctx, e, t, plane)[position * e->words + channel / SNN_BLOCK];
       spike += (float)(word >> (channel % SNN_BLOCK) & 1) * (plane ? -1.0f : 1.0f);
     }
-    return whole ? spike : spike * e->amplitude[channel];
+    return whole ? spike : spike * e->amplitude[channel] + rest;
   }
   float x = edge_floats(ctx, e, t)[position * e->shape.c + channel];
-  return e->kind == SNN_EDGE_COUNTS && !whole ? x * e->amplitude[channel] : x;
+  return e->kind == SNN_EDGE_COUNTS && !whole ? x * e->amplitude[channel] + rest : x;
 }
 
 static void run_average(const snn_stage_context *ctx, const snn_stage *stage, size_t begin, size_t end,
@@ -242,8 +284,7 @@ static uint64_t spike_bits(const uint64_t *words, uint32_t begin, uint32_t n) {
   return n < SNN_BLOCK ? bits & ((1ull << n) - 1) : bits;
 }
 
-/* The position that an output position of a concatenation or slice shows; false where a slice has zeros. */
-static bool shown_position(const snn_slice *s, snn_shape in, snn_site site, size_t *position) {
+bool snn_shown_position(const snn_slice *s, snn_shape in, snn_site site, size_t *position) {
   uint64_t y = site.y, x = site.x;
   if (s) {
     if (site.y < s->pad[1] || site.x < s->pad[2]) return false;
@@ -271,7 +312,7 @@ static void run_gather(const snn_stage_context *ctx, const snn_stage *stage, siz
         const snn_edge *from = &ctx->plan->edges[p->source];
         uint32_t first = p->to > site.begin ? p->to : site.begin, last = p->to + p->n;
         if (last > site.begin + site.n) last = site.begin + site.n;
-        if (first >= last || !shown_position(stage->slice, from->shape, site, &from_position)) continue;
+        if (first >= last || !snn_shown_position(stage->slice, from->shape, site, &from_position)) continue;
         uint32_t channel = p->from + (first - p->to), at = first - site.begin;
         if (to->kind == SNN_EDGE_SPIKES)
           for (uint32_t plane = 0; plane < planes(ctx); plane++)
@@ -296,6 +337,7 @@ void snn_stage_reset(const snn_stage_context *ctx, const snn_stage *stage) {
   for (size_t item = begin; item < end; item++) {
     snn_site site = site_of(stage, item);
     char *state = ctx->memory + stage->state;
+    if (stage->kind == SNN_LAYER_INPUT) return; /* the levels came with the image */
     if (stage->sink == SNN_SINK_SPIKES) {
       size_t element = element_of(stage, site);
       float *v = (float *)(void *)state + element;
@@ -306,7 +348,12 @@ void snn_stage_reset(const snn_stage_context *ctx, const snn_stage *stage) {
         if (ctx->plan->kind == SNN_PLAN_SIGNED) v[snn_shape_size(stage->shape) + i] = 0;
       }
     } else if (stage->sink == SNN_SINK_SCORES) {
-      memset((double *)(void *)state + site.begin, 0, site.n * sizeof(double));
+      float *v = (float *)(void *)state + site.begin;
+      memset(sums_of(ctx, stage) + site.begin, 0, site.n * sizeof(double));
+      for (uint32_t i = 0; ctx->counts_out && i < site.n; i++) {
+        v[i] = ctx->output_start * stage->theta[site.begin + i];
+        v[stage->shape.c + i] = 0;
+      }
     } else if (stage->kind == SNN_LAYER_MAXPOOL && stage->sink == SNN_SINK_GRADED) {
       const snn_window *w = &stage->pool->window;
       size_t taps = (size_t)w->kernel_h * w->kernel_w, position = (size_t)site.y * stage->shape.w + site.x;
@@ -316,21 +363,36 @@ void snn_stage_reset(const snn_stage_context *ctx, const snn_stage *stage) {
   }
 }
 
+void snn_stage_scores(const snn_stage_context *ctx, const snn_stage *readout, uint32_t k, uint32_t steps, float *out) {
+  const double *sums = sums_after(ctx, readout, k);
+  for (uint32_t c = 0; c < readout->shape.c; c++)
+    out[c] = (float)((ctx->counts_out ? sums[c] * (double)readout->theta[c] : sums[c]) / steps);
+}
+
+/* Add what one step, or the chunk, cost. */
+static void charge(const snn_stage_context *ctx, const snn_stage *stage, size_t row, const tally *done) {
+  const size_t at = row * ctx->plan->n_edges;
+  uint64_t *const counters[] = {&ctx->counters.spikes[at + stage->node],
+                                &ctx->counters.synaptic_operations[at + stage->charged],
+                                &ctx->counters.macs[at + stage->charged]};
+  const uint64_t counts[] = {done->spikes, done->accumulates, done->macs};
+  for (int i = 0; i < 3; i++)
+    if (counts[i]) __atomic_fetch_add(counters[i], counts[i], __ATOMIC_RELAXED);
+}
+
 void snn_stage_run(const snn_stage_context *ctx, const snn_stage *stage, uint32_t n_steps) {
   size_t begin, end;
-  tally done = {0};
+  tally done[SNN_STOP_CHUNK] = {0};
   snn_team_share(ctx->team, items_of(stage), &begin, &end);
-  if (stage->kind == SNN_LAYER_AVGPOOL)
+  if (stage->kind == SNN_LAYER_INPUT)
+    snn_encode_run(ctx, stage, begin, end, n_steps);
+  else if (stage->kind == SNN_LAYER_AVGPOOL)
     run_average(ctx, stage, begin, end, n_steps);
   else if (stage->kind == SNN_LAYER_MAXPOOL)
     run_maximum(ctx, stage, begin, end, n_steps);
   else if (stage->pieces)
     run_gather(ctx, stage, begin, end, n_steps);
   else
-    done = run_sum(ctx, stage, begin, end, n_steps);
-  uint64_t *const counters[] = {&ctx->counters.spikes[stage->node], &ctx->counters.synaptic_operations[stage->charged],
-                                &ctx->counters.macs[stage->charged]};
-  const uint64_t counts[] = {done.spikes, done.accumulates, done.macs};
-  for (int i = 0; i < 3; i++)
-    if (counts[i]) __atomic_fetch_add(counters[i], counts[i], __ATOMIC_RELAXED);
+    run_sum(ctx, stage, begin, end, n_steps, done);
+  for (uint32_t row = 0; row < (ctx->counts_steps ? n_steps : 1); row++) charge(ctx, stage, row, &done[row]);
 }

@@ -181,8 +181,10 @@ static bool allocate(batch *b, const snn_network *net, size_t n) {
   b->images = calloc(n, input * sizeof(float));
   b->scores = calloc(n, classes * sizeof(float));
   b->reference = calloc(n, classes * sizeof(float));
-  b->stats = (snn_run_stats){calloc(n, layers * 8), calloc(n, layers * 8), calloc(n, layers * 8),
-                             calloc(n, layers * sizeof(snn_first_spikes))};
+  b->stats = (snn_run_stats){.spikes = calloc(n, layers * 8),
+                             .synaptic_operations = calloc(n, layers * 8),
+                             .macs = calloc(n, layers * 8),
+                             .first_spikes = calloc(n, layers * sizeof(snn_first_spikes))};
   return b->pixels && b->images && b->scores && b->reference && b->stats.spikes && b->stats.synaptic_operations &&
          b->stats.macs && b->stats.first_spikes;
 }
@@ -203,21 +205,20 @@ static int print_answer(const snn_network *net, const arguments *a, const snn_ru
   size_t classes = snn_network_classes(net), layers = snn_network_layers(net);
   json_t *results = json_array();
   for (size_t i = 0; i < a->n_images; i++) {
-    snn_run_stats stats = {b->stats.spikes + i * layers, b->stats.synaptic_operations + i * layers,
-                           b->stats.macs + i * layers, b->stats.first_spikes + i * layers};
+    snn_run_stats stats = {.spikes = b->stats.spikes + i * layers,
+                           .synaptic_operations = b->stats.synaptic_operations + i * layers,
+                           .macs = b->stats.macs + i * layers,
+                           .first_spikes = b->stats.first_spikes + i * layers};
     json_array_append_new(results,
                           result_json(net, a, run, b->scores + i * classes, b->reference + i * classes, stats));
   }
   json_t *answer =
-      json_pack("{s:s, s:s, s:s?, s:i, s:s, s:s, s:i, s:s, s:s, s:s, s:o, s:{s:f, s:f, s:f}}", "model",
-                snn_network_name(net), "model_version", snn_network_sha256(net), "calibration",
-                run->calibration ? snn_calibration_sha256(run->calibration) : NULL, "timesteps", (int)run->timesteps,
-                "neuron", snn_neuron_name(run->neuron), "init", snn_init_name(run->init), "shift", (int)run->shift,
-                "encoding", snn_encoding_name(run->encoding), "readout", snn_readout_name(run->readout), "precision",
-                snn_precision_name(run->precision), "results", results, "latency_ms", "decode", decode_ms, "simulate",
-                simulate_ms, "total", decode_ms + simulate_ms);
-  json_t *table = tool_table_json(net, run);
-  if (table) json_object_set_new(answer, "table", table);
+      json_pack("{s:s, s:s, s:n, s:i, s:s, s:s, s:i, s:s, s:s, s:s, s:o, s:{s:f, s:f, s:f}}", "model",
+                snn_network_name(net), "model_version", snn_network_sha256(net), "calibration", "timesteps",
+                (int)run->timesteps, "neuron", snn_neuron_name(run->neuron), "init", snn_init_name(run->init), "shift",
+                (int)run->shift, "encoding", snn_encoding_name(run->encoding), "readout",
+                snn_readout_name(run->readout), "precision", snn_precision_name(run->precision), "results", results,
+                "latency_ms", "decode", decode_ms, "simulate", simulate_ms, "total", decode_ms + simulate_ms);
   if (snn_neuron_leaks(run->neuron)) json_object_set_new(answer, "tau", number(round((double)run->tau * 1e7) / 1e7));
   return tool_print_json(answer);
 }
@@ -258,7 +259,7 @@ int tool_classify(int argc, char **argv) {
     status = snn_session_run(m.session, b.images, a.n_images, &m.run, b.scores, &b.stats, &err);
     uint64_t t2 = snn_clock_ns();
     if (status == SNN_OK && a.reference)
-      status = snn_session_reference(m.session, b.images, a.n_images, b.reference, &err);
+      status = snn_session_reference(m.session, b.images, a.n_images, NULL, b.reference, &err);
     if (status == SNN_OK) code = print_answer(m.net, &a, &m.run, &b, (double)(t1 - t0) / 1e6, (double)(t2 - t1) / 1e6);
   }
   if (status != SNN_OK) code = tool_fail(subject, &err);

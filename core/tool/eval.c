@@ -78,7 +78,8 @@ static bool allocate(evaluation *e) {
   e->images = calloc(GROUP * input, sizeof(float));
   e->scores = calloc(GROUP * rows * classes, sizeof(float));
   e->reference = calloc(GROUP * classes, sizeof(float));
-  e->stats = (snn_run_stats){calloc(counts, 8), calloc(counts, 8), calloc(counts, 8), NULL};
+  e->stats =
+      (snn_run_stats){.spikes = calloc(counts, 8), .synaptic_operations = calloc(counts, 8), .macs = calloc(counts, 8)};
   return e->rows && e->images && e->scores && e->reference && e->stats.spikes && e->stats.synaptic_operations &&
          e->stats.macs;
 }
@@ -130,8 +131,9 @@ static snn_status simulate(evaluation *e, size_t n, snn_error *err) {
     run.timesteps = e->model.run.checkpoints[k];
     run.checkpoints = NULL;
     const size_t at = GROUP * rows; /* the whole group's answers at this T, behind all others */
-    snn_run_stats stats = {e->stats.spikes + at * layers, e->stats.synaptic_operations + at * layers,
-                           e->stats.macs + at * layers, NULL};
+    snn_run_stats stats = {.spikes = e->stats.spikes + at * layers,
+                           .synaptic_operations = e->stats.synaptic_operations + at * layers,
+                           .macs = e->stats.macs + at * layers};
     float *scores = e->scores + at * classes;
     status = snn_session_run(e->model.session, e->images, n, &run, scores, &stats, err);
     for (size_t i = 0; status == SNN_OK && i < n; i++) {
@@ -156,7 +158,7 @@ static snn_status evaluate(evaluation *e, snn_error *err) {
     status = simulate(e, n, err);
     if (status != SNN_OK) break;
     uint64_t t1 = snn_clock_ns();
-    status = snn_session_reference(e->model.session, e->images, n, e->reference, err);
+    status = snn_session_reference(e->model.session, e->images, n, NULL, e->reference, err);
     if (status != SNN_OK) break;
     e->simulate_seconds += (double)(t1 - t0) / 1e9;
     e->reference_seconds += (double)(snn_clock_ns() - t1) / 1e9;
@@ -203,10 +205,6 @@ static int print_json(const evaluation *e) {
     json_t *j =
         json_pack("{s:i, s:f, s:f, s:f, s:f, s:f}", "timesteps", (int)e->rows[k].timesteps, "agreement", f.agreement,
                   "spikes", f.spikes, "rate", f.rate, "synaptic_operations", f.accumulates, "energy_nj", f.snn_nj);
-    snn_run_options run = e->model.run;
-    run.timesteps = e->rows[k].timesteps;
-    json_t *table = tool_table_json(e->model.net, &run);
-    if (table) json_object_set_new(j, "table", table);
     if (e->labelled) {
       json_object_set_new(j, "accuracy", json_real(f.accuracy));
       json_object_set_new(j, "loss", json_real(f.loss));
@@ -257,13 +255,6 @@ static void print_table(const evaluation *e) {
   }
   printf("%5s  %9s  %16s  %10s  %12s  %8s  %14s  %12.0f\n", "float", "", "", "", "", "", "",
          snn_energy_nj(0, snn_network_macs(e->model.net)));
-  for (size_t k = 0; k < e->model.run.n_checkpoints; k++) {
-    snn_run_options run = e->model.run;
-    snn_table_choice table;
-    run.timesteps = e->rows[k].timesteps;
-    if (snn_run_table(e->model.net, &run, &table) && table.key.timesteps != run.timesteps)
-      printf("T=%u started from the table for T=%u\n", run.timesteps, table.key.timesteps);
-  }
   printf("spikes, operations and energy per picture; rate per neuron and step; energy: %s\n", snn_energy_basis());
   printf("simulated in %.1f s (float network %.1f s) with %u threads, kernels %s\n", e->simulate_seconds,
          e->reference_seconds, snn_session_threads(e->model.session), snn_kernels_name());

@@ -92,7 +92,9 @@ snn_shape snn_network_input(const snn_network *net);    /* C, H, W of one image 
 const snn_preprocess *snn_network_preprocess(const snn_network *net);
 size_t snn_network_classes(const snn_network *net);                        /* scores per image */
 const char *snn_network_label(const snn_network *net, size_t class_index); /* NULL when the model has no labels */
-size_t snn_network_layers(const snn_network *net); /* layers in topological order; layer 0 is the input */
+float snn_network_output_threshold(const snn_network *net); /* theta of the last layer's neurons under readout `count`;
+                                                               0: none, the readout is not to be had */
+size_t snn_network_layers(const snn_network *net);          /* layers in topological order; layer 0 is the input */
 snn_layer_info snn_network_layer(const snn_network *net, size_t layer); /* layer < snn_network_layers */
 uint64_t snn_network_neurons(const snn_network *net);                   /* spiking neurons in all layers */
 uint64_t snn_network_macs(const snn_network *net);                      /* multiply-accumulates of one float pass */

@@ -51,14 +51,17 @@ typedef struct snn_calibration snn_calibration; /* calibrate.h */
 
 /* How the picture drives the first layer. */
 typedef enum snn_encoding {
-  SNN_ENCODING_DIRECT, /* "direct": the normalised image itself is the input current at every step */
-  SNN_ENCODING_COUNT
+  SNN_ENCODING_DIRECT,  /* "direct": the normalised image itself is the input current at every step */
+  SNN_ENCODING_RATE,    /* "rate": a pixel p of [0, 1] sends a spike with probability p at every step (Bernoulli) */
+  SNN_ENCODING_REGULAR, /* "regular": it has sent round(t p) spikes after t steps, halves up */
+  SNN_N_ENCODINGS
 } snn_encoding;
 
 /* How the last layer is read. */
 typedef enum snn_readout {
   SNN_READOUT_POTENTIAL, /* "potential": it does not fire; score = (sum over t of I(t)) / T */
-  SNN_READOUT_COUNT
+  SNN_READOUT_COUNT,     /* "count": it fires like the others, at its own threshold; score = spikes * theta / T */
+  SNN_N_READOUTS
 } snn_readout;
 
 /* Arithmetic of the simulation. */
@@ -96,12 +99,20 @@ typedef struct snn_run_options {
   snn_neuron neuron;
   float tau; /* what remains of a potential after a step, (0, 1]; only neurons that leak use it */
   snn_init init;
-  const snn_calibration *calibration; /* borrowed, may be NULL: where the init needs a table, its tables go before those
-                                         of the model file; ignored otherwise */
+  const snn_calibration *calibration; /* borrowed; needed where the init needs a table, ignored otherwise */
   uint32_t shift; /* 1: theta / 2T more current a step into every hidden layer. Deng & Gu 2021, section 4.2 */
   snn_encoding encoding;
+  uint32_t seed;                 /* of encoding `rate` */
+  const uint32_t *image_numbers; /* [batch], borrowed: what tells images of one seed apart; NULL: place in the batch */
   snn_readout readout;
   snn_precision precision;
+  /* End an image early at the step at which the probability (softmax of the scores so far) of one and the same top
+   * class has been ahead of the second best one's by at least stop_margin, 0..1, for stop_patience steps in a row.
+   * stop_patience 0: never. */
+  float stop_margin;
+  uint32_t stop_patience;
+  uint64_t budget_ns; /* simulate for at most about this long, then answer with the steps done, at least one; images
+                         that wait for each other share it. 0: no limit */
   /* Steps at which scores and statistics are taken, strictly ascending, the last one equal to `timesteps`; NULL: only
    * at T. Borrowed for the call. A score at checkpoint k is what a run of that many steps would give, where what
    * depends on T (a calibration, the init `weights`, the shift) is that of `timesteps`. asg runs all of T at once and
@@ -118,7 +129,8 @@ typedef struct snn_first_spikes {
   uint64_t steps;   /* the sum of the steps, from 1, at which they did so first; 0 for asg, which knows no steps */
 } snn_first_spikes;
 
-/* Counters, caller-owned arrays of [batch][checkpoints][snn_network_layers], cumulated from step 1; each may be NULL.
+/* Counters, caller-owned arrays of [batch][checkpoints][snn_network_layers], cumulated from step 1, and what else is
+ * told of a run; each may be NULL. Encoded images are no neurons: their spikes count where they arrive.
  * Operations are charged to the neuron layer at which they arrive (the last layer for the readout),
  * multiply-accumulates of constant currents to the layer that computes them; other entries are 0. */
 typedef struct snn_run_stats {
@@ -127,14 +139,12 @@ typedef struct snn_run_stats {
                                     (an average-pooled count c costs c accumulates) */
   uint64_t *macs; /* multiply-accumulates: graded inputs, such as the image itself (once for the whole run) */
   snn_first_spikes *first_spikes; /* of neuron layers; costs a little time where asked for */
+  uint32_t *timesteps_used;       /* [batch]: steps simulated; the scores are means over these */
+  float *step_scores; /* [batch][timesteps][classes]: scores after every step; not written behind the last used */
 } snn_run_stats;
 
 /* Defaults for a network: what its model file recommends, T = 32 otherwise. */
 snn_run_options snn_run_defaults(const snn_network *net);
-
-/* The recommended init for the neuron and calibration of a run: what the model file recommends, but `half` where that
- * needs a table and there is none for this neuron. */
-snn_init snn_recommended_init(const snn_network *net, const snn_run_options *run);
 
 /* Create a session. `net` is borrowed until snn_session_free; `opt` may be NULL. The team's threads are started here.
  * Errors: ARGUMENT, NO_MEMORY, TOO_LARGE. */
@@ -152,8 +162,10 @@ snn_status snn_session_run(snn_session *s, const float *images, size_t batch, co
                            const snn_run_stats *stats, snn_error *err);
 
 /* The float network the SNN came from, run by our own code. Same arrays, scores: [batch,classes]. Neurons act as ReLU
- * or Clip. */
-snn_status snn_session_reference(snn_session *s, const float *images, size_t batch, float *scores, snn_error *err);
+ * or Clip. Of `run` only `cancel` and `deadline_ns` are looked at, between layers; NULL: neither. Errors: CANCELLED,
+ * DEADLINE; scores are then undefined. */
+snn_status snn_session_reference(snn_session *s, const float *images, size_t batch, const snn_run_options *run,
+                                 float *scores, snn_error *err);
 
 uint32_t snn_session_threads(const snn_session *s);
 const char *snn_kernels_name(void); /* the kernel table in use on this machine, such as "scalar"; static */

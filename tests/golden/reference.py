@@ -17,7 +17,7 @@ SUMMING = ("neuron", "add")  # layers whose inputs simply add up
 
 # ---- the container ---------------------------------------------------------------------------------------------------
 
-def write_model(path, graph, tensors, name="", labels=None, recommended=None):
+def write_model(path, graph, tensors, name="", labels=None, recommended=None, mean=None, std=None, output=None):
     header, data = {}, b""
     for key in sorted(tensors):
         raw = np.ascontiguousarray(tensors[key], dtype="<f4")
@@ -28,10 +28,12 @@ def write_model(path, graph, tensors, name="", labels=None, recommended=None):
         "spiked.format_version": "1",
         "spiked.name": name,
         "spiked.graph": json.dumps(graph),
-        "spiked.preprocess": json.dumps({"mean": [0.0] * channels, "std": [1.0] * channels, "background": 0}),
+        "spiked.preprocess": json.dumps({"mean": mean or [0.0] * channels, "std": std or [1.0] * channels, "background": 0}),
         "spiked.recommended": json.dumps(recommended or {"timesteps": 32, "init": "half"}),
         "spiked.provenance": json.dumps({"tool": "tests/golden/make_cases.py"}),
     }
+    if output:
+        header["__metadata__"]["spiked.readout"] = json.dumps({"threshold": output})
     if labels:
         header["__metadata__"]["spiked.labels"] = json.dumps(labels)
     text = json.dumps(header, sort_keys=True).encode()
@@ -41,19 +43,20 @@ def write_model(path, graph, tensors, name="", labels=None, recommended=None):
 
 
 def read_model(path):
-    """The graph (a list of layers) and the tensors (a dict of float64 arrays) of a model file."""
+    """The graph (a list of layers), the tensors (a dict of float64 arrays) and other metadata of a model file."""
     with open(path, "rb") as f:
         raw = f.read()
     (n,) = struct.unpack_from("<Q", raw)
     header = json.loads(raw[8:8 + n])
-    graph = json.loads(header.pop("__metadata__")["spiked.graph"])
+    meta = {key: text for key, text in header.pop("__metadata__").items() if key not in ("spiked.name", "spiked.format_version")}
+    meta = {key: json.loads(text) for key, text in meta.items()}
     tensors = {}
     for key, entry in header.items():
         assert entry["dtype"] == "F32", "the reference reads F32 only"
         begin, end = entry["data_offsets"]
         values = np.frombuffer(raw[8 + n + begin:8 + n + end], dtype="<f4")
         tensors[key] = values.reshape(entry["shape"]).astype(np.float64)
-    return graph, tensors
+    return meta.pop("spiked.graph"), tensors, meta
 
 
 # ---- arithmetic ------------------------------------------------------------------------------------------------------
@@ -170,15 +173,46 @@ def step(neuron, tau, theta, fire, current, v, balance):
     return sent, (v, balance + sent)
 
 
+# ---- encodings -------------------------------------------------------------------------------------------------------
+
+MASK = 2 ** 64 - 1
+GOLDEN = 0x9E3779B97F4A7C15
+
+
+def mix(z):
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 & MASK
+    z = (z ^ z >> 27) * 0x94D049BB133111EB & MASK
+    return z ^ z >> 31
+
+
+def encode(encoding, pixels, seed, number, steps):
+    """Spikes of pixels [C][H][W] in [0, 1] at steps 1..T: a list of arrays of 0 and 1."""
+    levels = [math.floor(65535 * min(max(float(p), 0.0), 1.0) + 0.5) for p in pixels.ravel()]
+    start, n = mix(GOLDEN * ((seed << 32 | number) + 1) & MASK), len(levels)
+    sent = []
+    for t in range(steps):
+        if encoding == "regular":  # round(t p), halves up
+            spikes = [(2 * (t + 1) * q + 65535) // 131070 - (2 * t * q + 65535) // 131070 for q in levels]
+        else:
+            spikes = [int(((mix(start + GOLDEN * (t * n + i + 1) & MASK) >> 32) * 65535 >> 32) < q) for i, q in enumerate(levels)]
+        sent.append(np.array(spikes).reshape(pixels.shape))
+    return sent
+
+
 # ---- the network -----------------------------------------------------------------------------------------------------
 
 class Network:
-    def __init__(self, graph, tensors):
+    def __init__(self, graph, tensors, meta=None):
         self.graph, self.tensors, self.last = graph, tensors, len(graph) - 1
         self.readers = [[j for j, b in enumerate(graph) for k in b["inputs"] if k == i] for i in range(len(graph))]
+        self.meta = meta or {}
+        self.take("direct")
+
+    def take(self, encoding):
         self.constant = []  # does the layer give the same at every step? (direct encoding: the image does)
-        for layer in graph:
-            self.constant.append(layer["op"] != "neuron" and all(self.constant[k] for k in layer["inputs"]))
+        for i, layer in enumerate(self.graph):
+            same = layer["op"] != "neuron" and all(self.constant[k] for k in layer["inputs"])
+            self.constant.append(same and (i > 0 or encoding == "direct"))
 
     def weights(self, layer):
         return self.tensors[layer["name"] + ".weight"], self.tensors[layer["name"] + ".bias"]
@@ -222,15 +256,25 @@ class Network:
                 values.append(np.clip(x[0], 0, layer.get("clip", math.inf)))
         return values[self.last][:, 0, 0]
 
-    def run(self, image, init, checkpoints, neuron="if", tau=None, shift=0):
+    def run(self, image, init, checkpoints, neuron="if", tau=None, shift=0, encoding="direct", seed=0, number=0,
+            readout="potential"):
         """One image: a list of (scores, spikes, accumulates, macs) at each checkpoint; the last one is T."""
         n, answers, steps = len(self.graph), [], checkpoints[-1]
+        self.take(encoding)
+        if encoding != "direct":
+            mean, std = (np.array(self.meta["spiked.preprocess"][key])[:, None, None] for key in ("mean", "std"))
+            encoded = encode(encoding, image * std + mean, seed, number, steps)
+        theta_out, counted = self.meta.get("spiked.readout", {}).get("threshold"), 0
+        out = (np.zeros(1) if init == "zero" or not theta_out else np.full(1, theta_out / 2), np.zeros(1))
         spikes, accumulates, macs = ([0] * n for _ in range(3))
         times = steps if neuron == "asg" else 1  # asg: one pass over totals of all T steps
         value, events = [image * times] + [None] * self.last, [None] * n  # what a layer sends; how many spikes that is, if any
         potential, summed, highest = {}, {}, {}
         total = 0
         for t in range(times, steps + 1, times):
+            if encoding != "direct":
+                events[0] = sum(encoded[t - times:t])
+                value[0] = events[0] / std - times * mean / std
             for i, layer in enumerate(self.graph[1:], 1):
                 if self.constant[i] and t > times:
                     continue
@@ -283,7 +327,12 @@ class Network:
                             events[i] = events[i] + sent
                             spikes[i] += int(abs(sent).sum())
                         value[i] = events[i] * amplitude
-            total = total + value[self.last][:, 0, 0]
+            drive = value[self.last][:, 0, 0]
+            for _ in range(times if readout == "count" else 0):
+                fired, out = step(neuron, tau, theta_out, theta_out, drive / times, *out)
+                counted = counted + fired
+                spikes[self.last] += int(abs(fired).sum())
+            total = counted * theta_out if readout == "count" else total + drive
             accumulates[self.last] += self.arrivals(self.last, value, events)
             if t in checkpoints:
                 scores = (total / t).astype(np.float32)

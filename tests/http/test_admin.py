@@ -65,7 +65,7 @@ def test_the_token_opens(admin):
     ("{address}", 200), ("localhost:{port}", 200), ("LocalHost:{port}", 200), ("admin.example", 200),
     ("admin.example:1234", 200), ("other.example:9", 200), ("other.example:10", 403), ("other.example", 403),
     ("evil.example", 403), ("evil.example:{port}", 403), ("127.0.0.1", 403), ("localhost", 403), ("127.0.0.2:{port}", 403),
-    ("[::1]:{port}", 403), ("{address}.evil.example", 403), ("admin.example.evil.example", 403)])
+    ("[::1]:{port}", 403), ("127.0.0.1.evil.example:{port}", 403), ("admin.example.evil.example", 403)])
 def test_host_and_origin(admin, host, status):
     host = host.format(address=admin.admin_address, port=admin.admin_address.split(":")[1])
     r = admin.admin("GET", "/", {"Host": host})

@@ -39,7 +39,8 @@ static inline snn_session *session(const snn_network *net, uint32_t threads, uin
 
 static inline snn_status run_into(snn_session *s, const float *images, size_t batch, const snn_run_options *run,
                                   const answers *a, snn_error *err) {
-  snn_run_stats stats = {a->counts, a->counts + a->n_counts, a->counts + 2 * a->n_counts, NULL};
+  snn_run_stats stats = {
+      .spikes = a->counts, .synaptic_operations = a->counts + a->n_counts, .macs = a->counts + 2 * a->n_counts};
   return snn_session_run(s, images, batch, run, a->scores, &stats, err);
 }
 

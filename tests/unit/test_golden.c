@@ -103,8 +103,9 @@ static void compare(const golden *g, const json_t *want, const snn_run_options *
 }
 
 /* One set of options, whose answers are `want`. */
-static void run_batches(const golden *g, snn_session *s, const json_t *want, const snn_run_options *run,
-                        const char *how, size_t batch) {
+static void run_batches(const golden *g, snn_session *s, const json_t *want, snn_run_options *run, const char *how,
+                        size_t batch) {
+  static const uint32_t numbers[] = {0, 1, 2};
   snn_error err = {0};
   const size_t n_counts = batch * run->n_checkpoints * g->layers;
   float *scores = malloc(batch * run->n_checkpoints * g->classes * sizeof *scores);
@@ -113,7 +114,8 @@ static void run_batches(const golden *g, snn_session *s, const json_t *want, con
   for (size_t first = 0; first + batch <= g->n_images; first += batch) {
     memset(scores, 0xff, batch * run->n_checkpoints * g->classes * sizeof *scores);
     for (int f = 0; f < FIELDS; f++) memset(counts[f], 0xff, n_counts * sizeof *counts[f]);
-    snn_run_stats stats = {counts[0], counts[1], counts[2], NULL};
+    snn_run_stats stats = {.spikes = counts[0], .synaptic_operations = counts[1], .macs = counts[2]};
+    run->image_numbers = numbers + first;
     if (snn_session_run(s, g->images + first * g->pixels, batch, run, scores, &stats, &err) != SNN_OK)
       fail_msg("%s, %s: %s: %s", g->name, how, err.where, err.text);
     compare(g, want, run, how, first, batch, scores, counts);
@@ -148,13 +150,18 @@ static void run_others(const golden *g, snn_session *s, const char *session, siz
     assert_true(neuron && snn_neuron_parse(neuron, &run.neuron) && init && snn_init_parse(init, &run.init));
     run.tau = (float)json_number_value(json_object_get(want, "tau"));
     run.shift = (uint32_t)json_integer_value(json_object_get(want, "shift"));
+    const json_t *encoding = json_object_get(want, "encoding"), *readout = json_object_get(want, "readout");
+    assert_true(!encoding || snn_encoding_parse(json_string_value(encoding), &run.encoding));
+    assert_true(!readout || snn_readout_parse(json_string_value(readout), &run.readout));
+    run.seed = (uint32_t)json_integer_value(json_object_get(want, "seed"));
     run.checkpoints = checkpoints;
     run.n_checkpoints = json_array_size(steps);
     assert_in_range(run.n_checkpoints, 1, 8);
     for (size_t k = 0; k < run.n_checkpoints; k++)
       checkpoints[k] = (uint32_t)json_integer_value(json_array_get(steps, k));
     run.timesteps = checkpoints[run.n_checkpoints - 1];
-    snprintf(how, sizeof how, "%s, %s from %s, shift %u", session, neuron, init, run.shift);
+    snprintf(how, sizeof how, "%s, %s from %s, shift %u, %s, %s", session, neuron, init, run.shift,
+             snn_encoding_name(run.encoding), snn_readout_name(run.readout));
     run_batches(g, s, want, &run, how, batch);
   }
 }
@@ -162,7 +169,7 @@ static void run_others(const golden *g, snn_session *s, const char *session, siz
 static void run_reference(const golden *g, snn_session *s, const char *how) {
   float *scores = malloc(g->n_images * g->classes * sizeof *scores);
   snn_error err = {0};
-  assert_int_equal(snn_session_reference(s, g->images, g->n_images, scores, &err), SNN_OK);
+  assert_int_equal(snn_session_reference(s, g->images, g->n_images, NULL, scores, &err), SNN_OK);
   for (size_t i = 0; i < g->n_images; i++)
     for (size_t c = 0; c < g->classes; c++) {
       const json_t *row = json_array_get(json_object_get(g->expected, "reference"), i);
@@ -217,13 +224,13 @@ static void test_cases(void **state) {
   }
   closedir(folder);
   qsort(names, n, sizeof *names, by_name);
-  assert_true(n >= 53); /* an empty folder must not pass */
+  assert_true(n >= 76); /* an empty folder must not pass */
   size_t runs = 0;
   for (size_t i = 0; i < n; i++) {
     runs += run_case(names[i]);
     free(names[i]);
   }
-  assert_true(runs >= 6 * 3 * SNN_NEURON_COUNT);
+  assert_true(runs >= 6 * 3 * SNN_NEURON_COUNT + 60);
 }
 
 int main(int argc, char **argv) {

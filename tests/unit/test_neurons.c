@@ -322,7 +322,7 @@ static void test_convergence(void **state) {
     builder b = dyadic_network(number, 16);
     float *image = dyadic_images(&b, 1), want[3], got[3];
     snn_session *s = session(b.net, 2, 64);
-    assert_int_equal(snn_session_reference(s, image, 1, want, NULL), SNN_OK);
+    assert_int_equal(snn_session_reference(s, image, 1, NULL, want, NULL), SNN_OK);
     for (int n = 0; n < SNN_NEURON_COUNT; n++)
       for (uint32_t shift = 0; shift < 2; shift++) {
         snn_run_options o = {

@@ -118,7 +118,7 @@ static void check(const char *folder, const char *name, bool tell) {
   if (snn_graph_finish(net, true, &err) != SNN_OK) fail_msg("%s: %s: %s", name, err.where, err.text);
   if (snn_session_create(net, NULL, &s, &err) != SNN_OK) fail_msg("%s: %s", name, err.text);
   const double scale = largest_difference(want, zeros, classes);
-  assert_int_equal(snn_session_reference(s, image, 1, got, &err), SNN_OK);
+  assert_int_equal(snn_session_reference(s, image, 1, NULL, got, &err), SNN_OK);
   double parity = largest_difference(got, want, classes) / scale;
   if (!(parity <= parity_bound)) fail_msg("%s: the float network is off by %g of the largest score", name, parity);
   if (!strstr(name, "-modern")) /* which the importer makes the very network of "-plain" of */

@@ -17,8 +17,8 @@ static void test_options_refused(void **state) {
       {{.timesteps = SNN_MAX_TIMESTEPS + 1}, "timesteps"},
       {{.timesteps = 4, .neuron = SNN_NEURON_COUNT}, "neuron"},
       {{.timesteps = 4, .init = SNN_INIT_COUNT}, "init"},
-      {{.timesteps = 4, .encoding = SNN_ENCODING_COUNT}, "encoding"},
-      {{.timesteps = 4, .readout = SNN_READOUT_COUNT}, "readout"},
+      {{.timesteps = 4, .encoding = SNN_N_ENCODINGS}, "encoding"},
+      {{.timesteps = 4, .readout = SNN_N_READOUTS}, "readout"},
       {{.timesteps = 4, .precision = SNN_PRECISION_COUNT}, "precision"},
       {{.timesteps = 4, .init = (snn_init)-1}, "init"},
       {{.timesteps = 4, .checkpoints = zero, .n_checkpoints = 2}, "checkpoints"},
@@ -94,9 +94,9 @@ static void test_defaults_and_names(void **state) {
     assert_true(snn_neuron_parse(snn_neuron_name((snn_neuron)i), &neuron) && (int)neuron == i);
   for (int i = 0; i < SNN_INIT_COUNT; i++)
     assert_true(snn_init_parse(snn_init_name((snn_init)i), &init) && (int)init == i);
-  for (int i = 0; i < SNN_ENCODING_COUNT; i++)
+  for (int i = 0; i < SNN_N_ENCODINGS; i++)
     assert_true(snn_encoding_parse(snn_encoding_name((snn_encoding)i), &encoding) && (int)encoding == i);
-  for (int i = 0; i < SNN_READOUT_COUNT; i++)
+  for (int i = 0; i < SNN_N_READOUTS; i++)
     assert_true(snn_readout_parse(snn_readout_name((snn_readout)i), &readout) && (int)readout == i);
   for (int i = 0; i < SNN_PRECISION_COUNT; i++)
     assert_true(snn_precision_parse(snn_precision_name((snn_precision)i), &precision) && (int)precision == i);
@@ -111,7 +111,7 @@ static void test_defaults_and_names(void **state) {
   assert_null(snn_neuron_name(SNN_NEURON_COUNT));
   assert_null(snn_init_name(SNN_INIT_COUNT));
   assert_null(snn_encoding_name((snn_encoding)-1));
-  assert_null(snn_readout_name(SNN_READOUT_COUNT));
+  assert_null(snn_readout_name(SNN_N_READOUTS));
   assert_null(snn_precision_name(SNN_PRECISION_COUNT));
   assert_true(*snn_kernels_name());
 }

@@ -15,7 +15,7 @@ static void float_scores(const snn_network *net, float *scores) {
   float image[PIXELS];
   for (int i = 0; i < PIXELS; i++) image[i] = (float)((i * 37) % 64) / 32.0f - 0.7f;
   assert_int_equal(snn_session_create(net, &(snn_session_options){.threads = 1}, &s, NULL), SNN_OK);
-  assert_int_equal(snn_session_reference(s, image, 1, scores, NULL), SNN_OK);
+  assert_int_equal(snn_session_reference(s, image, 1, NULL, scores, NULL), SNN_OK);
   snn_session_free(s);
 }
 

@@ -74,7 +74,7 @@ static void test_threads_and_chunks_do_not_matter(void **state) {
     snn_run_options o = {.timesteps = 41, .init = SNN_INIT_HALF, .checkpoints = checkpoints, .n_checkpoints = 3};
     snn_session *s = session(b.net, 1, 16);
     answers want = run(b.net, s, images, IMAGES, &o);
-    assert_int_equal(snn_session_reference(s, images, IMAGES, reference[0], NULL), SNN_OK);
+    assert_int_equal(snn_session_reference(s, images, IMAGES, NULL, reference[0], NULL), SNN_OK);
     snn_session_free(s);
     uint64_t spikes = 0;
     for (size_t i = 0; i < want.n_counts; i++) spikes += want.counts[i];
@@ -98,8 +98,8 @@ static void test_threads_and_chunks_do_not_matter(void **state) {
         for (size_t batch = 1; batch <= IMAGES; batch += IMAGES - 1) {
           memset(reference[1], 0xff, sizeof reference[1]);
           for (size_t k = 0; k < IMAGES; k += batch)
-            assert_int_equal(snn_session_reference(s, images + k * pixels, batch, reference[1] + k * classes, NULL),
-                             SNN_OK);
+            assert_int_equal(
+                snn_session_reference(s, images + k * pixels, batch, NULL, reference[1] + k * classes, NULL), SNN_OK);
           assert_memory_equal(reference[0], reference[1], IMAGES * classes * sizeof(float));
         }
         free_answers(&got);
@@ -254,7 +254,7 @@ static void test_statistics_are_optional(void **state) {
       free_answers(&got);
     }
   assert_int_equal(snn_session_run(s, NULL, 0, &o, NULL, NULL, NULL), SNN_OK); /* nothing to do is no mistake */
-  assert_int_equal(snn_session_reference(s, NULL, 0, NULL, NULL), SNN_OK);
+  assert_int_equal(snn_session_reference(s, NULL, 0, NULL, NULL, NULL), SNN_OK);
   free_answers(&want);
   snn_session_free(s);
   snn_network_free(b.net);

@@ -1,0 +1,84 @@
+/* Calibrations as data: creation, lookup, release. Makes no tables and reads no files. */
+#include "calibrate/calibration.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+snn_calibration *snn_calibration_new(const snn_network *net, size_t n) {
+  snn_calibration *c = calloc(1, sizeof *c);
+  if (!c) return NULL;
+  memcpy(c->model_sha256, net->sha256, sizeof c->model_sha256);
+  c->n_layers = net->n_nodes;
+  c->layers = snn_arena_alloc(&c->arena, net->n_nodes, sizeof *c->layers);
+  c->entries = snn_arena_alloc(&c->arena, n, sizeof *c->entries);
+  bool complete = c->layers && c->entries;
+  for (uint32_t i = 0; complete && i < net->n_nodes; i++) {
+    const snn_node *node = &net->nodes[i];
+    c->layers[i] = (snn_calibration_layer){.name = snn_arena_text(&c->arena, node->name, strlen(node->name)),
+                                           .is_neuron = node->kind == SNN_LAYER_NEURON,
+                                           .shape = node->shape};
+    complete = c->layers[i].name != NULL;
+  }
+  for (size_t k = 0; complete && k < n; k++) {
+    c->entries[k].layers = snn_arena_alloc(&c->arena, net->n_nodes, sizeof *c->entries[k].layers);
+    complete = c->entries[k].layers != NULL;
+  }
+  if (complete) {
+    c->n_entries = n;
+    return c;
+  }
+  snn_calibration_free(c);
+  return NULL;
+}
+
+void snn_calibration_free(snn_calibration *c) {
+  if (!c) return;
+  snn_arena_free(&c->arena);
+  snn_unmap(&c->mapping);
+  free(c);
+}
+
+size_t snn_calibration_tables(const snn_calibration *c) {
+  return c->n_entries;
+}
+
+snn_calibration_table snn_calibration_table_at(const snn_calibration *c, size_t i) {
+  return c->entries[i].key;
+}
+
+bool snn_calibration_find(const snn_calibration *c, snn_neuron neuron, snn_init init, uint32_t timesteps,
+                          size_t *table) {
+  bool found = false;
+  uint64_t near_more = 0, near_less = 1; /* of the nearest so far: the larger and the smaller of its T and the run's */
+  for (size_t i = 0; i < c->n_entries; i++) {
+    snn_calibration_table key = c->entries[i].key;
+    if (key.neuron != neuron || key.init != init) continue;
+    uint64_t more = key.timesteps > timesteps ? key.timesteps : timesteps;
+    uint64_t less = key.timesteps > timesteps ? timesteps : key.timesteps;
+    uint64_t mine = more * near_less, best = near_more * less; /* more / less against near_more / near_less, exactly */
+    if (!found || mine < best || (mine == best && key.timesteps < c->entries[*table].key.timesteps)) {
+      near_more = more;
+      near_less = less;
+      *table = i;
+    }
+    found = true;
+  }
+  return found;
+}
+
+bool snn_calibration_fits(const snn_calibration *c, const snn_network *net) {
+  if (c->n_layers != net->n_nodes || strcmp(c->model_sha256, net->sha256) != 0) return false;
+  for (uint32_t i = 0; i < net->n_nodes; i++) { /* unsaved networks all have the same digest, none */
+    const snn_node *n = &net->nodes[i];
+    if (c->layers[i].is_neuron != (n->kind == SNN_LAYER_NEURON) ||
+        memcmp(&c->layers[i].shape, &n->shape, sizeof n->shape) != 0)
+      return false;
+  }
+  return true;
+}
+
+const float *snn_calibration_potentials(const snn_calibration *c, size_t table, size_t layer, size_t *n) {
+  snn_potentials p = c->entries[table].layers[layer];
+  *n = p.n;
+  return p.values;
+}
