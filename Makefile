@@ -64,7 +64,7 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT_SOURCES))
 say = $(if $(V),,@echo '  $(1)  $(2)' && )
 
 .DEFAULT_GOAL := all
-.PHONY: build-tests build-fuzzers all help deps demo serve test test-run unit pytest coverage bench lint format fuzz fuzz-run fuzz-replay clean layering
+.PHONY: install deb build-tests build-fuzzers all help deps demo serve test test-run unit pytest coverage bench lint format fuzz fuzz-run fuzz-replay clean layering
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -195,6 +195,40 @@ fuzz-replay: $(FUZZERS)
 	@set -e; for f in $(FUZZERS); do n=$$(basename $$f); echo "== replay $$n"; \
 	  mkdir -p build/corpus/replay-$$n; \
 	  $$f -runs=5000 -seed=1 -verbosity=0 build/corpus/replay-$$n tests/fuzz/corpus/$${n#fuzz_} 2>&1 | tail -n 3; done
+
+# ---- installation ----------------------------------------------------------------------------------------------
+
+PREFIX ?= /usr/local
+SHARE = $(DESTDIR)$(PREFIX)/share
+# Where services and settings lie: the system's folders for the distribution's prefix, else those below the prefix.
+SYSCONF = $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
+
+# The manual of a program from its own --help, so that it says what is true.
+$(BUILD)/man/%: $(PROGRAMS)
+	@mkdir -p $(@D)
+	@help2man --no-info --section=$(subst .,,$(suffix $@)) --name='$(MANUAL)' $(BUILD)/$(basename $(@F)) -o $@
+$(BUILD)/man/spiked.8: MANUAL := serve spiking neural networks over HTTP
+$(BUILD)/man/snn.1: MANUAL := convert, inspect, evaluate and calibrate spiking neural networks
+
+install: all ## install programs, manuals, completions, models and the systemd unit below PREFIX (/usr/local), DESTDIR before it
+	install -d $(DESTDIR)$(PREFIX)/bin $(SHARE)/man/man1 $(SHARE)/man/man8 $(SHARE)/spiked/models
+	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
+	install -m 644 clients/spikectl/spikectl.1 $(SHARE)/man/man1
+	if command -v help2man >/dev/null; then $(MAKE) --no-print-directory $(BUILD)/man/spiked.8 $(BUILD)/man/snn.1; \
+	  install -m 644 $(BUILD)/man/snn.1 $(SHARE)/man/man1; install -m 644 $(BUILD)/man/spiked.8 $(SHARE)/man/man8; fi
+	install -D -m 644 clients/spikectl/completion.bash $(SHARE)/bash-completion/completions/spikectl
+	install -D -m 644 clients/spikectl/_spikectl $(SHARE)/zsh/vendor-completions/_spikectl
+	for m in models/*/; do n=$(SHARE)/spiked/models/$$(basename $$m); install -d $$n; install -m 644 $$m/model.safetensors $$m/MODEL.md $$n; \
+	  for s in $$m/samples/*.png; do [ ! -e "$$s" ] || install -D -m 644 $$s $$n/samples/$$(basename $$s); done; done
+	install -D -m 644 deploy/systemd/spiked.json $(DESTDIR)$(SYSCONF)/spiked/spiked.json
+	install -d $(DESTDIR)$(if $(filter /usr,$(PREFIX)),/lib,$(PREFIX)/lib)/systemd/system
+	sed 's,/usr/bin,$(PREFIX)/bin,; s,/etc/spiked,$(SYSCONF)/spiked,' deploy/systemd/spiked.service \
+	  >$(DESTDIR)$(if $(filter /usr,$(PREFIX)),/lib,$(PREFIX)/lib)/systemd/system/spiked.service
+	sed -i 's,/usr/share,$(PREFIX)/share,' $(DESTDIR)$(SYSCONF)/spiked/spiked.json
+
+deb: ## build the Debian package into build/deb and run lintian over it
+	@deploy/install-deps.sh build package
+	@deploy/build-deb.sh $(VERSION)
 
 bench: all ## speed of the bundled models, one thread and all
 	@for m in models/*/model.safetensors; do for t in 1 $(JOBS); do \

@@ -2,7 +2,7 @@
 # Install what a group of targets needs, from Debian's own packages, as root or through sudo. Says nothing and asks
 # nothing when everything is there.
 #
-#   deploy/install-deps.sh GROUP...     groups: build demo test lint train
+#   deploy/install-deps.sh GROUP...     groups: build demo test lint package train
 set -eu
 
 build="gcc libc6-dev make pkg-config libmicrohttpd-dev libjansson-dev libpng-dev nettle-dev libjs-chart.js libcurl4-openssl-dev"
@@ -10,6 +10,7 @@ demo="curl jq bsdextrautils"
 test="chromium chromium-driver python3-selenium npm
       clang libclang-rt-14-dev libomp-14-dev libcmocka-dev gcovr curl jq xz-utils
       python3 python3-pytest python3-requests python3-numpy python3-pil python3-onnx python3-torch"
+package="debhelper dpkg-dev fakeroot help2man lintian"
 lint="clang-format clang-tidy cppcheck"
 train="python3 python3-torch python3-numpy python3-pil python3-onnx npm"
 
@@ -20,9 +21,10 @@ for group in "$@"; do
     demo) wanted="$wanted $demo" ;;
     test) wanted="$wanted $test" ;;
     lint) wanted="$wanted $lint" ;;
+    package) wanted="$wanted $package" ;;
     train) wanted="$wanted $train" ;;
     *)
-      echo "install-deps.sh: no group '$group'; there are: build demo test lint train" >&2
+      echo "install-deps.sh: no group '$group'; there are: build demo test lint package train" >&2
       exit 2
       ;;
   esac
