@@ -13,7 +13,7 @@ PYTHON ?= /usr/bin/python3
 PORT ?= 8080
 JOBS := $(shell nproc)
 
-PACKAGES := libmicrohttpd jansson libpng nettle
+PACKAGES := libmicrohttpd jansson libpng nettle yajl zlib
 CPPFLAGS_ALL := -Iinclude -Icore -D_GNU_SOURCE -DSPIKED_VERSION=\"$(VERSION)\" $(CPPFLAGS)
 ifdef CI
   WERROR := -Werror
@@ -254,6 +254,7 @@ layering: ## check that no file includes what its room may not know
 	@fail=0; deny() { if git grep -nE "$$1" -- $$2; then echo "layering: $$3" >&2; fail=1; fi; }; \
 	deny '# *include [<"](microhttpd)' 'core clients include server/[!h]* server/h[!t]*' 'libmicrohttpd belongs in server/httpd*.c'; \
 	deny '# *include [<"]png\.h' 'server clients include core/[!i]*' 'libpng belongs in core/image'; \
+	deny '# *include [<"](yajl|zlib)' 'core clients include server/[!jc]*' 'yajl belongs in server/json_*, zlib in server/compress.c'; \
 	deny '# *include [<"]jansson' 'include server/[!j]* core/[!mt]*' 'jansson belongs in core/model, core/tool, server/json_*'; \
 	deny '# *include "(base|graph|onnx|model|convert|neurons|kernels|sim|image|dataset)/' 'server clients include core/tool' 'only include/snn is public'; \
 	deny '# *include "(onnx|model|convert|sim|dataset|image|tool)/' 'core/graph core/neurons core/kernels core/base' 'a lower room includes a higher one'; \

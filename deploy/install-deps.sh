@@ -5,7 +5,8 @@
 #   deploy/install-deps.sh GROUP...     groups: build demo test lint package train
 set -eu
 
-build="gcc libc6-dev make pkg-config libmicrohttpd-dev libjansson-dev libpng-dev nettle-dev libjs-chart.js libcurl4-openssl-dev"
+build="gcc libc6-dev make pkg-config libmicrohttpd-dev libjansson-dev libpng-dev nettle-dev libyajl-dev zlib1g-dev
+       libjs-chart.js libcurl4-openssl-dev"
 demo="curl jq bsdextrautils"
 test="chromium chromium-driver python3-selenium npm
       clang libclang-rt-14-dev libomp-14-dev libcmocka-dev gcovr curl jq xz-utils

@@ -2,6 +2,7 @@
 #ifndef SERVER_API_H
 #define SERVER_API_H
 
+#include "json_out.h"
 #include "request.h"
 #include "server.h"
 
@@ -19,11 +20,37 @@ void api_classify_begin(server *s, request *r);
 bool api_classify_start(server *s, request *r);
 void api_classify_answer(server *s, request *r);
 
+/* Open Inference Protocol; {version} may be in the path. */
+void api_oip_server(server *s, request *r);
+void api_oip_model(server *s, request *r);
+void api_oip_model_ready(server *s, request *r);
+void api_oip_config(server *s, request *r);
+void api_oip_statistics(server *s, request *r);
+void api_oip_all_statistics(server *s, request *r);
+void api_oip_infer_begin(server *s, request *r);
+void api_oip_infer_answer(server *s, request *r);
+
+/* Of the admin listener. */
+void api_admin_index(server *s, request *r);
+void api_repository_begin(server *s, request *r);
+bool api_repository_index_start(server *s, request *r);
+bool api_repository_load_start(server *s, request *r);
+bool api_repository_unload_start(server *s, request *r);
+void api_repository_answer(server *s, request *r);
+
+/* Options of the query into r->inference; false is told by r->problem. */
+void api_take_query_options(server *s, request *r);
+
+/* The body is whole: take a place in the queue and hand r->inference to the workers. False with r->problem set. */
+bool api_submit(server *s, request *r);
+
+/* The header Server-Timing. */
+void api_add_timing(request *r, const latency *ms);
+
 /* For a route's `start`: have work(s, r) done on the chores' thread, where it may block, while the connection rests;
  * `answer` follows unless it sets a problem. Returns what `start` shall: false with r->problem set when too many wait.
  */
 bool api_in_background(server *s, request *r, void (*work)(server *s, request *r));
-void api_admin_index(server *s, request *r);
 void api_calibration_in_force(server *s, request *r);
 void api_calibration_choose_begin(server *s, request *r);
 void api_calibration_choose(server *s, request *r);

@@ -30,6 +30,13 @@ static bool choose_body(request *r) {
   return true;
 }
 
+void api_take_query_options(server *s, request *r) {
+  for (size_t i = 0; i < r->n_parameters; i++) {
+    option_value value = {.kind = OPTION_TEXT, .text = r->parameters[i].value};
+    if (!options_set(&r->inference->options, &s->limits, r->parameters[i].name, &value, &r->problem)) return;
+  }
+}
+
 void api_classify_begin(server *s, request *r) {
   model_entry *entry = api_find_model(s, r);
   if (!entry) return;
@@ -40,11 +47,17 @@ void api_classify_begin(server *s, request *r) {
     return;
   }
   options_init(&r->inference->options, entry->network, &s->limits);
-  if (!choose_body(r)) return;
-  for (size_t i = 0; i < r->n_parameters; i++) {
-    option_value value = {.kind = OPTION_TEXT, .text = r->parameters[i].value};
-    if (!options_set(&r->inference->options, &s->limits, r->parameters[i].name, &value, &r->problem)) return;
-  }
+  if (choose_body(r)) api_take_query_options(s, r);
+}
+
+bool api_submit(server *s, request *r) {
+  inference *inf = r->inference;
+  if (!ledger_enter(&s->ledger))
+    return problem_set(&r->problem, PROBLEM_BUSY, "the queue is full (%zu requests); try again", s->ledger.max_count);
+  inf->has_place = true;
+  inf->at.received = snn_clock_ns();
+  decode_submit(s->decoders, inf);
+  return true;
 }
 
 bool api_classify_start(server *s, request *r) {
@@ -56,12 +69,12 @@ bool api_classify_start(server *s, request *r) {
                          "Content-Type: it does not say what the body is, and the body is not a PNG");
     inf->kind = BODY_PNG;
   }
-  if (!ledger_enter(&s->ledger))
-    return problem_set(&r->problem, PROBLEM_BUSY, "the queue is full (%zu requests); try again", s->ledger.max_count);
-  inf->has_place = true;
-  inf->at.received = snn_clock_ns();
-  decode_submit(s->decoders, inf);
-  return true;
+  return api_submit(s, r);
+}
+
+void api_add_timing(request *r, const latency *ms) {
+  reply_add_header(r, "Server-Timing", "queue;dur=%.3f, decode;dur=%.3f, simulate;dur=%.3f, total;dur=%.3f", ms->queue,
+                   ms->decode, ms->simulate, ms->total);
 }
 
 void api_classify_answer(server *s, request *r) {
@@ -73,6 +86,5 @@ void api_classify_answer(server *s, request *r) {
   }
   latency ms = json_out_latency(inf, snn_clock_ns());
   reply_json(r, 200, json_out_answer(inf, &ms));
-  reply_add_header(r, "Server-Timing", "queue;dur=%.3f, decode;dur=%.3f, simulate;dur=%.3f, total;dur=%.3f", ms.queue,
-                   ms.decode, ms.simulate, ms.total);
+  api_add_timing(r, &ms);
 }

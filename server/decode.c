@@ -9,6 +9,7 @@
 
 #include "encoding.h"
 #include "json_in.h"
+#include "oip.h"
 #include "queue.h"
 #include "snn/image.h"
 
@@ -66,13 +67,7 @@ cleanup:
   return ok;
 }
 
-bool decode_inference(inference *inf) {
-  if (inf->kind == BODY_JSON && !json_in_classify(inf)) return false;
-  if (inf->options_text &&
-      !json_in_options(inf->options_text, inf->n_options_text, &inf->options, &inf->limits, &inf->problem))
-    return false;
-  if (inf->options.timeout_ms) inf->deadline_ns = inf->at.received + inf->options.timeout_ms * UINT64_C(1000000);
-  if (!inference_choose_calibration(inf) || !inference_allocate(inf)) return false;
+bool decode_pictures(inference *inf) {
   const snn_network *net = inf->model->network;
   snn_shape shape = snn_network_input(net);
   uint64_t pixels_left = PIXELS_MAX;
@@ -88,6 +83,16 @@ bool decode_inference(inference *inf) {
       return false;
   }
   return true;
+}
+
+bool decode_inference(inference *inf) {
+  if (inf->kind == BODY_OIP) return oip_decode(inf);
+  if (inf->kind == BODY_JSON && !json_in_classify(inf)) return false;
+  if (inf->options_text &&
+      !json_in_options(inf->options_text, inf->n_options_text, &inf->options, &inf->limits, &inf->problem))
+    return false;
+  if (inf->options.timeout_ms) inf->deadline_ns = inf->at.received + inf->options.timeout_ms * UINT64_C(1000000);
+  return inference_choose_calibration(inf) && inference_allocate(inf) && decode_pictures(inf);
 }
 
 static void *work(void *context) {

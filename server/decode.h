@@ -22,6 +22,9 @@ void decode_stop(decode_pool *pool);
 /* The work itself, on the calling thread: body to inputs. False with inf->problem set. */
 bool decode_inference(inference *inf);
 
+/* The pictures of the body to inputs, which inference_allocate made. False with inf->problem set. */
+bool decode_pictures(inference *inf);
+
 /* One PNG to one normalised input of shape.c * shape.h * shape.w floats. *pixels_left is the request's remaining budget
  * and is lowered. With `preview`, *preview becomes the 8-bit picture as base64 PNG (malloc'ed). `what` names the
  * picture in messages. False with *p set. */

@@ -46,6 +46,7 @@ static void on_work_done(request *r) {
 static enum MHD_Result send_reply(exchange *x) {
   request *r = &x->request;
   if (r->problem.kind != PROBLEM_NONE) reply_problem(r);
+  metrics_request(&x->server->metrics, r);
   httpd_multipart_free(x);
   request_drop_inference(r);
   reply *out = &r->reply;
@@ -239,6 +240,7 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
     free(x);
     return;
   }
+  metrics_request(&x->server->metrics, &x->request);
   write_access_log(x);
   httpd_multipart_free(x);
   request_clear(&x->request);

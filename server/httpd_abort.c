@@ -11,6 +11,7 @@
 void httpd_answer_and_abandon(exchange *x) {
   request *r = &x->request;
   reply_problem(r);
+  metrics_request(&x->server->metrics, r);
   const union MHD_ConnectionInfo *info = MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
   char head[512];
   int n = snprintf(head, sizeof head,

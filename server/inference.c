@@ -71,6 +71,7 @@ void inference_destroy(inference *inf) {
   free(inf->first_spikes);
   for (size_t i = 0; inf->previews && i < inf->n_images; i++) free(inf->previews[i]);
   free(inf->previews);
+  free(inf->oip);
   ledger_release(inf->ledger, inf->held_bytes);
   calibration_release(inf->calibration);
   registry_release(inf->model);
@@ -179,6 +180,7 @@ bool inference_expired(inference *inf, uint64_t now_ns) {
   if (atomic_load(&inf->cancel))
     problem_set(&inf->problem, PROBLEM_CANCELLED, "the server is stopping");
   else if (inf->deadline_ns && now_ns >= inf->deadline_ns)
-    problem_set(&inf->problem, PROBLEM_DEADLINE, "timeout_ms: %u ms have passed", inf->options.timeout_ms);
+    problem_set(&inf->problem, PROBLEM_DEADLINE, "%s: %u ms have passed", inf->oip ? "timeout" : "timeout_ms",
+                inf->options.timeout_ms);
   return inf->problem.kind != PROBLEM_NONE;
 }

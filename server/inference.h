@@ -23,7 +23,7 @@ enum {
   OPTIONS_TEXT_MAX = 16 * 1024 /* bytes of the multipart part `options` */
 };
 
-typedef enum body_kind { BODY_UNTYPED, BODY_PNG, BODY_JSON, BODY_MULTIPART } body_kind;
+typedef enum body_kind { BODY_UNTYPED, BODY_PNG, BODY_JSON, BODY_MULTIPART, BODY_OIP } body_kind;
 
 typedef struct span {
   size_t offset, n; /* in the body */
@@ -43,6 +43,7 @@ typedef struct inference {
   size_t n_images;
   char *options_text; /* owned; the multipart part `options`, not terminated; NULL when there was none */
   size_t n_options_text;
+  struct oip_request *oip; /* owned; of BODY_OIP */
 
   float *inputs;                                 /* [n_images][C][H][W] */
   float *scores;                                 /* [n_images][classes] */

@@ -1,59 +1,19 @@
-/* JSON requests. Keeps the invariants that no text is parsed before it was scanned for depth and size, and that no
- * json_t outlives a call. Does not know which options there are: options.c does. */
+/* JSON requests. Keeps the invariant that no json_t outlives a call. Does not know which options there are: options.c
+ * does. */
 #include "json_in.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "encoding.h"
-#include "json_scan.h"
-
-enum { DEPTH_MAX = 16, TOKENS_MAX = 4096 };
-
-/* The object in `text`, NULL with *p set. `what` begins the message: "body" or "options". */
-static json_t *parse_object(const char *text, size_t n, const char *what, problem *p) {
-  switch (json_scan(text, n, DEPTH_MAX, TOKENS_MAX)) {
-    case JSON_SCAN_TOO_DEEP:
-      problem_set(p, PROBLEM_BAD_REQUEST, "%s: JSON nested deeper than %d", what, DEPTH_MAX);
-      return NULL;
-    case JSON_SCAN_TOO_MANY:
-      problem_set(p, PROBLEM_BAD_REQUEST, "%s: JSON of more than %d values", what, TOKENS_MAX);
-      return NULL;
-    case JSON_SCAN_NUL: problem_set(p, PROBLEM_BAD_REQUEST, "%s: not JSON: a NUL byte", what); return NULL;
-    case JSON_SCAN_OK: break;
-  }
-  json_error_t why;
-  json_t *root = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
-  if (json_is_object(root)) return root;
-  if (root)
-    problem_set(p, PROBLEM_BAD_REQUEST, "%s: expected a JSON object", what);
-  else
-    problem_set(p, PROBLEM_BAD_REQUEST, "%s: not JSON: line %d, column %d: %s", what, why.line, why.column, why.text);
-  json_decref(root);
-  return NULL;
-}
-
-static const char *kind_of(const json_t *value) {
-  switch (json_typeof(value)) {
-    case JSON_OBJECT: return "an object";
-    case JSON_ARRAY: return "an array";
-    case JSON_STRING: return "a string";
-    case JSON_INTEGER: return "an integer";
-    case JSON_REAL: return "a number with a fraction or an exponent";
-    case JSON_TRUE:
-    case JSON_FALSE: return "a boolean";
-    case JSON_NULL: return "null";
-  }
-  return "something else";
-}
+#include "json_parse.h"
 
 static option_value native_value(const json_t *value) {
   if (json_is_string(value)) return (option_value){.kind = OPTION_STRING, .text = json_string_value(value)};
   if (json_is_integer(value)) return (option_value){.kind = OPTION_INTEGER, .integer = json_integer_value(value)};
   if (json_is_real(value)) return (option_value){.kind = OPTION_REAL, .real = json_real_value(value)};
   if (json_is_boolean(value)) return (option_value){.kind = OPTION_BOOLEAN, .integer = json_is_true(value)};
-  return (option_value){.kind = OPTION_OTHER, .text = kind_of(value)};
+  return (option_value){.kind = OPTION_OTHER, .text = json_kind_name(value)};
 }
 
 static bool set_options(json_t *root, const char *skip, options *o, const option_limits *limits, problem *p) {
@@ -70,7 +30,8 @@ static bool set_options(json_t *root, const char *skip, options *o, const option
 /* One element of `images`, decoded to the end of the new body. */
 static bool append_image(inference *out, const json_t *value, size_t index, problem *p) {
   if (!json_is_string(value))
-    return problem_set(p, PROBLEM_BAD_REQUEST, "images[%zu]: expected a base64 string, got %s", index, kind_of(value));
+    return problem_set(p, PROBLEM_BAD_REQUEST, "images[%zu]: expected a base64 string, got %s", index,
+                       json_kind_name(value));
   const char *text = json_string_value(value);
   size_t n_text = json_string_length(value), n = 0, bad = 0;
   uint8_t *bytes = malloc(base64_decoded_bound(n_text));
@@ -89,12 +50,12 @@ bool json_in_classify(inference *inf) {
   problem *p = &inf->problem;
   /* The decoded pictures gather in a body of their own, which takes the text's place at the end. */
   inference decoded = {.ledger = inf->ledger};
-  json_t *root = parse_object((const char *)inf->body, inf->n_body, "body", p);
+  json_t *root = json_parse_object((const char *)inf->body, inf->n_body, "body", p);
   if (!root) return false;
   json_t *images = json_object_get(root, "images");
   if (!json_is_array(images)) {
     problem_set(p, PROBLEM_BAD_REQUEST, "images: expected an array of base64 PNGs, got %s",
-                images ? kind_of(images) : "nothing");
+                images ? json_kind_name(images) : "nothing");
     goto cleanup;
   }
   if (!set_options(root, "images", &inf->options, &inf->limits, p)) goto cleanup;
@@ -110,7 +71,7 @@ cleanup:
 }
 
 bool json_in_options(const char *text, size_t n, options *o, const option_limits *limits, problem *p) {
-  json_t *root = parse_object(text, n, "options", p);
+  json_t *root = json_parse_object(text, n, "options", p);
   if (!root) return false;
   bool ok = set_options(root, NULL, o, limits, p);
   json_decref(root);

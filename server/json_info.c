@@ -161,9 +161,8 @@ char *json_info_admin_index(void) {
 }
 
 char *json_info_index(void) {
-  return print(json_pack("{s:s, s:s, s:[s,s,s,s,s,s]}", "server", "spiked", "version", SPIKED_VERSION, "api",
-                         "GET /v1/models", "GET /v1/models/{model}", "GET /v1/models/{model}/samples",
-                         "POST /v1/models/{model}/classify", "GET /v1/status", "GET /readyz"));
+  return print(
+      json_pack("{s:s, s:s, s:o}", "server", "spiked", "version", SPIKED_VERSION, "api", route_list(FACE_PUBLIC)));
 }
 
 char *json_info_samples(char (*names)[SAMPLE_NAME_MAX + 1], size_t n) {

@@ -32,14 +32,15 @@ typedef struct model_entry {
   uint8_t *bytes; /* owned; the whole model file, which the network refers to */
   size_t n_bytes;
   file_stamp stamp;
-  snn_network *network;      /* owned */
-  snn_session *session;      /* owned; created, used by the scheduler's thread only */
-  pthread_mutex_t lock;      /* of the next four */
-  calibration *calibration;  /* in force, a reference; NULL: the model's own potentials */
-  uint64_t generation;       /* that put it, or the model's own, in force; 0: none ever was */
-  char *description;         /* owned; the JSON of GET /v1/models/{name} */
-  char etag[MODEL_ETAG_MAX]; /* of `description`, with its quotes */
-  atomic_size_t holders;     /* references; the registry's own is one */
+  snn_network *network;          /* owned */
+  snn_session *session;          /* owned; created, used by the scheduler's thread only */
+  struct model_metrics *metrics; /* borrowed from the server's; NULL: not counted */
+  pthread_mutex_t lock;          /* of the next four */
+  calibration *calibration;      /* in force, a reference; NULL: the model's own potentials */
+  uint64_t generation;           /* that put it, or the model's own, in force; 0: none ever was */
+  char *description;             /* owned; the JSON of GET /v1/models/{name} */
+  char etag[MODEL_ETAG_MAX];     /* of `description`, with its quotes */
+  atomic_size_t holders;         /* references; the registry's own is one */
 } model_entry;
 
 typedef struct registry {

@@ -107,11 +107,12 @@ cleanup:
   return status;
 }
 
-static snn_status read_entry(const server *s, const char *name, model_entry **out, snn_error *err) {
+static snn_status read_entry(server *s, const char *name, model_entry **out, snn_error *err) {
   char path[sizeof s->config.models + MODEL_NAME_MAX + 32];
   if (!model_path(s, name, path, sizeof path)) return fail(err, SNN_ERR_NOT_FOUND, "no such file");
   model_entry *entry = registry_new_entry(name);
   if (!entry) return fail(err, SNN_ERR_NO_MEMORY, "out of memory");
+  entry->metrics = metrics_of_model(&s->metrics, name);
   snn_status status = read_file(path, entry, err);
   if (status == SNN_OK) status = snn_network_load_memory(entry->bytes, entry->n_bytes, &entry->network, err);
   if (status != SNN_OK) {

@@ -101,7 +101,9 @@ void reply_json(request *r, unsigned status, char *body) {
 void reply_problem(request *r) {
   const problem_info *info = problem_describe(r->problem.kind);
   reply_json(r, info->http_status, json_out_problem(&r->problem, r->id));
-  r->reply.content_type = "application/problem+json";
+  /* Clients of the Open Inference Protocol know one type. */
+  bool protocol = strncmp(r->path, "/v2", 3) == 0 && (r->path[3] == '/' || !r->path[3]);
+  r->reply.content_type = protocol ? "application/json" : "application/problem+json";
   if (info->retry) reply_add_header(r, "Retry-After", "1");
 }
 

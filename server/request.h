@@ -60,13 +60,14 @@ typedef struct request {
   size_t n_parameters;
   /* Header fields, borrowed from the connection; NULL when absent. */
   const char *content_type, *content_encoding, *if_none_match, *accept, *if_match, *idempotency_key, *authorization,
-      *host, *origin;
+      *host, *origin, *accept_encoding, *inference_header_length;
   const struct route *route; /* NULL: none was found */
   uint64_t begun_ns;         /* when its header was complete */
   inference *inference;      /* owned, except while workers have it; NULL for most routes, and once the reply is made */
   body_sink sink;
   uint32_t timesteps; /* what it asked for, for the log; 0: nothing was simulated */
   size_t n_images;
+  bool counted; /* in the metrics */
   problem problem;
   reply reply;
   void (*work)(struct server *s, struct request *r); /* on the chores' thread, with api_in_background */

@@ -20,6 +20,18 @@ static const route public_table[] = {
     {"GET", "/v1/models/{model}/samples", NULL, NULL, api_samples},
     {"GET", "/v1/models/{model}/samples/{file}", NULL, NULL, api_sample},
     {"POST", "/v1/models/{model}/classify", api_classify_begin, api_classify_start, api_classify_answer},
+    {"GET", "/v2", NULL, NULL, api_oip_server},
+    {"GET", "/v2/models/stats", NULL, NULL, api_oip_all_statistics}, /* before the model that may have this name */
+    {"GET", "/v2/models/{model}", NULL, NULL, api_oip_model},
+    {"GET", "/v2/models/{model}/ready", NULL, NULL, api_oip_model_ready},
+    {"GET", "/v2/models/{model}/config", NULL, NULL, api_oip_config},
+    {"GET", "/v2/models/{model}/stats", NULL, NULL, api_oip_statistics},
+    {"POST", "/v2/models/{model}/infer", api_oip_infer_begin, api_submit, api_oip_infer_answer},
+    {"GET", "/v2/models/{model}/versions/{version}", NULL, NULL, api_oip_model},
+    {"GET", "/v2/models/{model}/versions/{version}/ready", NULL, NULL, api_oip_model_ready},
+    {"GET", "/v2/models/{model}/versions/{version}/config", NULL, NULL, api_oip_config},
+    {"GET", "/v2/models/{model}/versions/{version}/stats", NULL, NULL, api_oip_statistics},
+    {"POST", "/v2/models/{model}/versions/{version}/infer", api_oip_infer_begin, api_submit, api_oip_infer_answer},
 };
 
 /* Only with a token; see admin.h. */
@@ -29,6 +41,13 @@ static const route admin_table[] = {
     {"GET", "/v1/models/{model}/calibrations/{id}", NULL, NULL, api_calibration},
     {"GET", "/v1/models/{model}/calibration", NULL, NULL, api_calibration_in_force},
     {"PUT", "/v1/models/{model}/calibration", api_calibration_choose_begin, NULL, api_calibration_choose},
+    {"POST", "/v1/models/{model}/load", api_repository_begin, api_repository_load_start, api_repository_answer},
+    {"POST", "/v1/models/{model}/unload", api_repository_begin, api_repository_unload_start, api_repository_answer},
+    {"POST", "/v2/repository/index", api_repository_begin, api_repository_index_start, api_repository_answer},
+    {"POST", "/v2/repository/models/{model}/load", api_repository_begin, api_repository_load_start,
+     api_repository_answer},
+    {"POST", "/v2/repository/models/{model}/unload", api_repository_begin, api_repository_unload_start,
+     api_repository_answer},
 };
 
 #define ROWS(table) \

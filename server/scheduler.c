@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "metrics.h"
 #include "queue.h"
 
 /* An array that grows to the largest size seen and stays. */
@@ -140,6 +141,7 @@ static void run_and_finish_alone(scheduler *s, inference *inf) {
     inf->at.run_begin = snn_clock_ns();
     snn_status status = run_alone(inf, &err);
     inf->at.run_end = snn_clock_ns();
+    metrics_run(inf->model->metrics, inf->n_images, inf->at.run_end - inf->at.run_begin);
     if (status != SNN_OK && !inference_expired(inf, inf->at.run_end)) {
       err.status = status;
       problem_from_snn(&inf->problem, &err, NULL);
@@ -148,6 +150,12 @@ static void run_and_finish_alone(scheduler *s, inference *inf) {
   }
   end_alone(s);
   inf->done(inf);
+}
+
+static size_t count_images(const inference *list) {
+  size_t n = 0;
+  for (; list; list = list->next) n += list->n_images;
+  return n;
 }
 
 static void run_batch(scheduler *s, inference *first) {
@@ -159,6 +167,7 @@ static void run_batch(scheduler *s, inference *first) {
   uint64_t begin = snn_clock_ns();
   snn_status status = run_together(s, first, &err);
   uint64_t end = snn_clock_ns();
+  if (status == SNN_OK) metrics_run(first->model->metrics, count_images(first), end - begin);
   for (inference *inf = first, *next; inf; inf = next) {
     next = inf->next;
     inf->next = NULL;

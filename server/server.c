@@ -25,6 +25,7 @@ bool server_init(server *s, const config *c) {
   admin_gate_init(&s->admin, &s->config, &s->log);
   registry_init(&s->registry);
   bool ok = repository_init(&s->repository);
+  ok = metrics_init(&s->metrics) && ok;
   ledger_init(&s->ledger, c->queue, c->queue_bytes);
   if (ok) s->scheduler = scheduler_start((uint32_t)c->threads);
   uint32_t workers = snn_thread_budget() < DECODERS_MAX ? snn_thread_budget() : DECODERS_MAX;
@@ -47,6 +48,7 @@ void server_destroy(server *s) {
   scheduler_stop(s->scheduler);
   registry_destroy(&s->registry);
   repository_destroy(&s->repository);
+  metrics_destroy(&s->metrics);
   admin_gate_destroy(&s->admin);
   ledger_destroy(&s->ledger);
   log_destroy(&s->log);

@@ -11,6 +11,7 @@
 #include "events.h"
 #include "ledger.h"
 #include "log.h"
+#include "metrics.h"
 #include "registry.h"
 #include "repository.h"
 #include "scheduler.h"
@@ -26,6 +27,7 @@ typedef struct server {
   registry registry;
   repository repository;
   ledger ledger;
+  metrics metrics;
   scheduler *scheduler;
   decode_pool *decoders;
   chores *chores;

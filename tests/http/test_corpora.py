@@ -56,6 +56,19 @@ def test_json(daemon):
     assert_well(daemon)
 
 
+def test_json_in_inference_requests(daemon):
+    """As a member nobody knows: skipped when it is JSON, refused when it is not."""
+    for name, text in corpus("json"):
+        r = requests.post(daemon.url + "/v2/models/tiny/infer", data=b'{"extra": ' + text + b"}", timeout=2)
+        assert r.status_code == 400, (name, r.text)
+        error = r.json()["error"]
+        if name.startswith("y_"):
+            assert error.startswith("inputs: expected one"), (name, error)
+        if name.startswith("n_") and name != "n_structure_whitespace_formfeed.json":  # yajl takes a form feed for a blank
+            assert "not JSON" in error or "nested deeper" in error, (name, error)
+    assert_well(daemon)
+
+
 def test_raw_requests(daemon):
     def send(item):
         name, sent = item
