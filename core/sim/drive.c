@@ -26,7 +26,7 @@ bool snn_drive_counts_steps(const snn_run_options *options) {
 }
 
 /* Scores and counters after `steps` steps, as checkpoint k. */
-static void take_checkpoint(const snn_drive *d, const snn_job *job, size_t k, const float *scores) {
+static void take_checkpoint(const snn_drive *d, const snn_job *job, size_t k, uint32_t steps, const float *scores) {
   const size_t classes = d->n_classes, nodes = d->n_nodes;
   memcpy(job->scores + k * classes, scores, classes * sizeof *scores);
   uint64_t *const to[] = {job->result.spikes, job->result.synaptic_operations, job->result.macs};
@@ -36,6 +36,7 @@ static void take_checkpoint(const snn_drive *d, const snn_job *job, size_t k, co
   if (job->result.first_spikes)
     memcpy(job->result.first_spikes + k * nodes, d->pace->totals.first_spikes,
            nodes * sizeof *job->result.first_spikes);
+  if (d->watch) d->watch->checkpoint(d->watch->context, d->watched, k, steps, scores);
 }
 
 /* All counters of n nodes to 0; the arrays lie behind each other. */
@@ -134,7 +135,7 @@ static void look(const snn_drive *d, const snn_job *job, uint32_t n, progress *p
   if (steps_count) clear(&d->pace->steps, (size_t)SNN_STOP_CHUNK * d->n_nodes);
   d->pace->next = ended ? 0 : next_chunk(d, job, p);
   if (d->pace->next && p->done < o->checkpoints[p->checkpoint]) return;
-  take_checkpoint(d, job, p->checkpoint++, row);
+  take_checkpoint(d, job, p->checkpoint++, p->done, row);
   if (job->timesteps_used) *job->timesteps_used = p->done;
   if (!ended && p->checkpoint < o->n_checkpoints) d->pace->next = next_chunk(d, job, p);
 }

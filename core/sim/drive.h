@@ -3,10 +3,11 @@
 #ifndef SNN_SIM_DRIVE_H
 #define SNN_SIM_DRIVE_H
 
-#include "sim/stage.h"
+#include "sim/watch.h"
 
 /* One image's share of the caller's arrays. */
 typedef struct snn_job {
+  size_t index;             /* in the batch */
   const float *image;       /* [c][h][w], normalised */
   uint32_t number;          /* of the image, for random encodings */
   uint64_t out_of_time_ns;  /* when its budget ends; 0: none */
@@ -48,6 +49,8 @@ typedef struct snn_drive {
   const snn_run_options *options; /* with checkpoints set */
   snn_team team;
   snn_pace *pace;
+  const snn_watch *watch; /* NULL: nobody looks */
+  const snn_watched *watched;
 } snn_drive;
 
 /* The counters an engine adds to: slot k of them where steps are told apart, else slot 0. */

@@ -42,6 +42,7 @@ static void run_stage(void *self, uint32_t i, uint32_t first, uint32_t n) {
   r->stage.first_step = first;
   snn_stage_run(&r->stage, stage, n);
   if (counts_first(r, stage)) snn_first_spikes_count(&r->stage, stage, n);
+  if (r->watch && stage->kind == SNN_LAYER_NEURON) r->watch->ran(r->watch->context, r->watched, &r->stage, stage, n);
 }
 
 static void scores(const void *self, uint32_t k, uint32_t steps, float *out) {

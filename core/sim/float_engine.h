@@ -8,6 +8,8 @@
 typedef struct snn_float_run {
   const snn_network *net;
   snn_stage_context stage;
+  const snn_watch *watch; /* NULL: nobody looks */
+  const snn_watched *watched;
 } snn_float_run;
 
 extern const snn_engine snn_engine_float;

@@ -67,6 +67,10 @@ bool snn_precision_parse(const char *name, snn_precision *out) {
   return i >= 0;
 }
 
+bool snn_run_is_cumulative(const snn_run_options *run) {
+  return (run->init == SNN_INIT_ZERO || run->init == SNN_INIT_HALF) && !run->shift && snn_neuron_has_steps(run->neuron);
+}
+
 snn_run_options snn_run_defaults(const snn_network *net) {
   return (snn_run_options){.timesteps = net->recommended.timesteps, .tau = 0.9f, .init = net->recommended.init};
 }

@@ -38,6 +38,7 @@ struct snn_session {
   float *weights_init;     /* [n_nodes], the init `weights` for weights_timesteps; computed when that changes */
   uint32_t weights_timesteps;
   snn_weights_scratch weights_scratch;
+  const snn_watch *watch; /* NULL: nobody looks */
 };
 
 /* Counters of n entries in memory [5][n] that begins at `from`. */
@@ -125,6 +126,10 @@ void snn_session_free(snn_session *s) {
   for (int k = 0; k < SNN_PLAN_KINDS; k++)
     for (int i = 0; i < SNN_PLAN_INPUTS; i++) snn_plan_free(&s->plans[k][i]);
   free(s);
+}
+
+void snn_session_watch(snn_session *s, const snn_watch *watch) {
+  s->watch = watch;
 }
 
 uint32_t snn_session_threads(const snn_session *s) {
@@ -238,7 +243,10 @@ static snn_status run_float(const run_setup *run, lane *l, snn_team team, const 
   const snn_plan *plan = run->plan;
   const snn_run_options *o = run->options;
   const bool whole_run = plan->kind == SNN_PLAN_WHOLE_RUN, counts_steps = snn_drive_counts_steps(o);
+  const snn_watched watched = {(uint32_t)(l - s->lanes), job->index, &s->reference, l->reference};
   snn_float_run engine = {.net = s->net,
+                          .watch = s->watch,
+                          .watched = &watched,
                           .stage = {.plan = plan,
                                     .kernels = s->kernels,
                                     .neuron = run->neuron,
@@ -265,7 +273,13 @@ static snn_status run_float(const run_setup *run, lane *l, snn_team team, const 
                            .n_classes = (uint32_t)snn_network_classes(s->net),
                            .options = o,
                            .team = team,
-                           .pace = &l->pace};
+                           .pace = &l->pace,
+                           .watch = s->watch,
+                           .watched = &watched};
+  if (s->watch) {
+    snn_reference_run(&s->reference, s->kernels, team, job->image, l->reference);
+    if (team.rank == 0) s->watch->begin(s->watch->context, &watched);
+  }
   return snn_drive_image(&drive, job);
 }
 
@@ -274,7 +288,8 @@ static snn_job job_of(const run_setup *run, const float *images, size_t i, float
   const snn_session *s = run->session;
   const snn_run_options *o = run->options;
   const size_t classes = snn_network_classes(s->net), counts = o->n_checkpoints * s->net->n_nodes;
-  snn_job job = {.image = images + i * snn_shape_size(s->net->nodes[0].shape),
+  snn_job job = {.index = i,
+                 .image = images + i * snn_shape_size(s->net->nodes[0].shape),
                  .number = o->image_numbers ? o->image_numbers[i] : (uint32_t)i,
                  .scores = scores + i * o->n_checkpoints * classes};
   if (!stats) return job;

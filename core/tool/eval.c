@@ -65,11 +65,6 @@ typedef struct evaluation {
   snn_run_stats stats;
 } evaluation;
 
-/* Does one long run give the answers at every T? */
-static bool one_run_serves(const snn_run_options *run) {
-  return (run->init == SNN_INIT_ZERO || run->init == SNN_INIT_HALF) && !run->shift && run->neuron != SNN_NEURON_ASG;
-}
-
 static bool allocate(evaluation *e) {
   size_t input = snn_shape_size(snn_network_input(e->model.net)), classes = snn_network_classes(e->model.net);
   size_t rows = e->model.run.n_checkpoints + 1; /* one more for simulate() */
@@ -309,7 +304,7 @@ int tool_eval(int argc, char **argv) {
     run->checkpoints = a.timesteps;
     run->n_checkpoints = a.n_timesteps;
     run->timesteps = a.timesteps[a.n_timesteps - 1];
-    e.one_run = one_run_serves(run);
+    e.one_run = snn_run_is_cumulative(run);
     if (!allocate(&e)) {
       fprintf(stderr, "snn: out of memory\n");
       code = EXIT_FAILED;

@@ -146,6 +146,11 @@ typedef struct snn_run_stats {
 /* Defaults for a network: what its model file recommends, T = 32 otherwise. */
 snn_run_options snn_run_defaults(const snn_network *net);
 
+/* Is a score at checkpoint k what a run of k steps gives? Not where something depends on T, nor where there are no
+ * steps.
+ */
+bool snn_run_is_cumulative(const snn_run_options *run);
+
 /* Create a session. `net` is borrowed until snn_session_free; `opt` may be NULL. The team's threads are started here.
  * Errors: ARGUMENT, NO_MEMORY, TOO_LARGE. */
 snn_status snn_session_create(const snn_network *net, const snn_session_options *opt, snn_session **out,

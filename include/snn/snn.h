@@ -18,6 +18,7 @@
 #include "snn/dataset.h"
 #include "snn/image.h"
 #include "snn/network.h"
+#include "snn/probe.h"
 #include "snn/result.h"
 #include "snn/session.h"
 #include "snn/status.h"
