@@ -1,21 +1,23 @@
-/* `snn eval`: the instrument. Where nothing depends on T (init zero or half, no shift, a neuron that goes step by
- * step), one simulation per picture up to the largest T gives the answers at every T; else each T is a simulation of
- * its own. The float network runs beside it on the same pictures. */
-#include <math.h>
+/* `snn eval`: the instrument. Measures; eval_report.c and eval_plots.c show what it found. Where nothing depends on T
+ * (init zero or half, no shift, a neuron that goes step by step), one simulation per picture up to the largest T gives
+ * the answers at every T; else each T is a simulation of its own. The float network runs beside it on the same
+ * pictures. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "tool/tool.h"
+#include "tool/eval.h"
 
-enum { GROUP = 32 }; /* pictures simulated in one call */
+enum { KEY_LAYERS = TOOL_KEY_OWN, KEY_LAYER_LIMIT, KEY_PLOTS };
 
 typedef struct arguments {
   tool_request request;
   const char *data;
   uint32_t timesteps[TOOL_MAX_LIST];
   size_t n_timesteps;
-  uint32_t limit;
-  bool json, csv;
+  uint32_t limit, layer_limit;
+  bool json, csv, layers;
+  const char *csv_file; /* NULL: to standard output, with csv */
+  const char *plots;    /* a folder; NULL: none */
 } arguments;
 
 static const struct argp_option options[] = {
@@ -23,7 +25,14 @@ static const struct argp_option options[] = {
     {"timesteps", 'T', "LIST", 0, "such as 4,8,16,32 (default: the model's recommendation)", 0},
     {"limit", TOOL_KEY_LIMIT, "N", 0, "only the first N pictures", 0},
     {"json", TOOL_KEY_JSON, NULL, 0, "as JSON", 0},
-    {"csv", TOOL_KEY_CSV, NULL, 0, "as CSV", 0},
+    {"csv", TOOL_KEY_CSV, "FILE", OPTION_ARG_OPTIONAL,
+     "as CSV, instead of the table, or into FILE beside it (layers into FILE-layers)", 0},
+    {"layers", KEY_LAYERS, NULL, 0,
+     "look into every layer too: correlation and error of rate * theta against the float activation, rate, first-spike "
+     "step, quantisation error of srif-mpr",
+     0},
+    {"layer-limit", KEY_LAYER_LIMIT, "N", 0, "look into layers on N of the pictures, evenly spaced (default 100)", 0},
+    {"plots", KEY_PLOTS, "DIR", 0, "draw all of this as SVG files in DIR with gnuplot; looks into layers", 0},
     {0}};
 
 static error_t parse(int key, char *arg, struct argp_state *state) {
@@ -33,74 +42,74 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case TOOL_KEY_DATA: a->data = arg; return 0;
     case TOOL_KEY_LIMIT: a->limit = tool_number(state, "limit", arg, 1, UINT32_MAX); return 0;
     case TOOL_KEY_JSON: a->json = true; return 0;
-    case TOOL_KEY_CSV: a->csv = true; return 0;
+    case TOOL_KEY_CSV:
+      a->csv = !arg || strcmp(arg, "-") == 0;
+      a->csv_file = a->csv ? NULL : arg;
+      return 0;
+    case KEY_LAYERS: a->layers = true; return 0;
+    case KEY_LAYER_LIMIT: a->layer_limit = tool_number(state, "layer-limit", arg, 1, UINT32_MAX); return 0;
+    case KEY_PLOTS:
+      a->plots = arg;
+      a->layers = true;
+      return 0;
     case ARGP_KEY_INIT: state->child_inputs[0] = state->child_inputs[1] = &a->request; return 0;
     case ARGP_KEY_END:
       if (!a->data) argp_error(state, "on which pictures? --data names them");
-      if (a->json && a->csv) argp_error(state, "--json or --csv, not both");
+      if (a->json && a->csv) argp_error(state, "--json or --csv, not both: standard output is one of them");
       return 0;
     default: return ARGP_ERR_UNKNOWN;
   }
 }
 
-/* What is known at one T. */
-typedef struct row {
-  uint32_t timesteps;
-  size_t correct, agree;
-  size_t gained, lost; /* pictures right only in the SNN, only in the float network */
-  uint64_t spikes, accumulates, macs;
-} row;
-
-typedef struct evaluation {
-  tool_model model;
-  snn_dataset *data;
-  bool one_run; /* one simulation serves every T */
-  size_t n;     /* pictures */
-  bool labelled;
-  size_t float_correct;
-  row *rows; /* [run.n_checkpoints] */
-  double simulate_seconds, reference_seconds;
-  /* buffers of one group */
+/* Pictures simulated in one call, and what they are simulated in. */
+typedef struct group {
+  size_t size;
   float *images, *scores, *reference;
+  uint32_t *numbers; /* of the pictures, for random encodings */
   snn_run_stats stats;
-} evaluation;
+} group;
 
-static bool allocate(evaluation *e) {
-  size_t input = snn_shape_size(snn_network_input(e->model.net)), classes = snn_network_classes(e->model.net);
-  size_t rows = e->model.run.n_checkpoints + 1; /* one more for simulate() */
-  size_t counts = GROUP * rows * snn_network_layers(e->model.net);
+static bool allocate(evaluation *e, group *g) {
+  const size_t input = snn_shape_size(snn_network_input(e->model.net)), classes = snn_network_classes(e->model.net);
+  const size_t threads = snn_session_threads(e->model.session),
+               rows = e->model.run.n_checkpoints + 1;      /* + simulate's */
+  g->size = threads > 8 ? threads : 8 / threads * threads; /* nobody waits, and progress is seen */
+  const size_t counts = g->size * rows * snn_network_layers(e->model.net);
   e->rows = calloc(e->model.run.n_checkpoints, sizeof *e->rows);
-  e->images = calloc(GROUP * input, sizeof(float));
-  e->scores = calloc(GROUP * rows * classes, sizeof(float));
-  e->reference = calloc(GROUP * classes, sizeof(float));
-  e->stats =
+  g->images = calloc(g->size, input * sizeof(float));
+  g->scores = calloc(g->size * rows, classes * sizeof(float));
+  g->reference = calloc(g->size, classes * sizeof(float));
+  g->numbers = calloc(g->size, sizeof *g->numbers);
+  g->stats =
       (snn_run_stats){.spikes = calloc(counts, 8), .synaptic_operations = calloc(counts, 8), .macs = calloc(counts, 8)};
-  return e->rows && e->images && e->scores && e->reference && e->stats.spikes && e->stats.synaptic_operations &&
-         e->stats.macs;
+  return e->rows && g->numbers && g->images && g->scores && g->reference && g->stats.spikes &&
+         g->stats.synaptic_operations && g->stats.macs;
 }
 
-static void release(evaluation *e) {
+static void release(evaluation *e, group *g) {
   free(e->rows);
-  free(e->images);
-  free(e->scores);
-  free(e->reference);
-  free(e->stats.spikes);
-  free(e->stats.synaptic_operations);
-  free(e->stats.macs);
+  free(g->numbers);
+  free(g->images);
+  free(g->scores);
+  free(g->reference);
+  free(g->stats.spikes);
+  free(g->stats.synaptic_operations);
+  free(g->stats.macs);
+  snn_probe_free(e->probe);
   snn_dataset_free(e->data);
   tool_close_model(&e->model);
 }
 
 /* Take picture i of a group into the rows. */
-static void count(evaluation *e, size_t i, int32_t label) {
+static void count(evaluation *e, const group *g, size_t i, int32_t label) {
   size_t classes = snn_network_classes(e->model.net), layers = snn_network_layers(e->model.net),
          n = e->model.run.n_checkpoints;
-  size_t float_class = snn_argmax(e->reference + i * classes, classes);
+  size_t float_class = snn_argmax(g->reference + i * classes, classes);
   bool float_right = label >= 0 && float_class == (size_t)label;
   e->float_correct += float_right;
   for (size_t k = 0; k < n; k++) {
-    row *r = &e->rows[k];
-    size_t snn_class = snn_argmax(e->scores + (i * n + k) * classes, classes);
+    eval_row *r = &e->rows[k];
+    size_t snn_class = snn_argmax(g->scores + (i * n + k) * classes, classes);
     bool right = label >= 0 && snn_class == (size_t)label;
     r->correct += right;
     r->agree += snn_class == float_class;
@@ -108,16 +117,17 @@ static void count(evaluation *e, size_t i, int32_t label) {
     r->lost += float_right && !right;
     for (size_t l = 0; l < layers; l++) {
       size_t at = (i * n + k) * layers + l;
-      r->spikes += e->stats.spikes[at];
-      r->accumulates += e->stats.synaptic_operations[at];
-      r->macs += e->stats.macs[at];
+      r->spikes += g->stats.spikes[at];
+      r->accumulates += g->stats.synaptic_operations[at];
+      r->macs += g->stats.macs[at];
     }
   }
 }
 
 /* Simulate the n pictures of a group at every T: scores [n][T][classes], statistics [n][T][layers]. */
-static snn_status simulate(evaluation *e, size_t n, snn_error *err) {
-  if (e->one_run) return snn_session_run(e->model.session, e->images, n, &e->model.run, e->scores, &e->stats, err);
+static snn_status simulate(const evaluation *e, group *g, size_t n, snn_error *err) {
+  if (snn_run_is_cumulative(&e->model.run))
+    return snn_session_run(e->model.session, g->images, n, &e->model.run, g->scores, &g->stats, err);
   const size_t classes = snn_network_classes(e->model.net), layers = snn_network_layers(e->model.net),
                rows = e->model.run.n_checkpoints;
   snn_status status = SNN_OK;
@@ -125,134 +135,65 @@ static snn_status simulate(evaluation *e, size_t n, snn_error *err) {
     snn_run_options run = e->model.run;
     run.timesteps = e->model.run.checkpoints[k];
     run.checkpoints = NULL;
-    const size_t at = GROUP * rows; /* the whole group's answers at this T, behind all others */
-    snn_run_stats stats = {.spikes = e->stats.spikes + at * layers,
-                           .synaptic_operations = e->stats.synaptic_operations + at * layers,
-                           .macs = e->stats.macs + at * layers};
-    float *scores = e->scores + at * classes;
-    status = snn_session_run(e->model.session, e->images, n, &run, scores, &stats, err);
+    const size_t at = g->size * rows; /* the whole group's answers at this T, behind all others */
+    snn_run_stats stats = {.spikes = g->stats.spikes + at * layers,
+                           .synaptic_operations = g->stats.synaptic_operations + at * layers,
+                           .macs = g->stats.macs + at * layers};
+    float *scores = g->scores + at * classes;
+    status = snn_session_run(e->model.session, g->images, n, &run, scores, &stats, err);
     for (size_t i = 0; status == SNN_OK && i < n; i++) {
       const size_t to = i * rows + k;
-      memcpy(e->scores + to * classes, scores + i * classes, classes * sizeof *scores);
-      memcpy(e->stats.spikes + to * layers, stats.spikes + i * layers, layers * 8);
-      memcpy(e->stats.synaptic_operations + to * layers, stats.synaptic_operations + i * layers, layers * 8);
-      memcpy(e->stats.macs + to * layers, stats.macs + i * layers, layers * 8);
+      memcpy(g->scores + to * classes, scores + i * classes, classes * sizeof *scores);
+      memcpy(g->stats.spikes + to * layers, stats.spikes + i * layers, layers * 8);
+      memcpy(g->stats.synaptic_operations + to * layers, stats.synaptic_operations + i * layers, layers * 8);
+      memcpy(g->stats.macs + to * layers, stats.macs + i * layers, layers * 8);
     }
   }
   return status;
 }
 
-static snn_status evaluate(evaluation *e, snn_error *err) {
+static snn_status evaluate(evaluation *e, group *g, snn_error *err) {
   tool_progress progress = {0};
   snn_status status = SNN_OK;
   for (size_t done = 0; status == SNN_OK && done < e->n;) {
-    size_t n = e->n - done < GROUP ? e->n - done : GROUP;
-    status = tool_read_inputs(e->data, e->model.net, done, n, e->images, err);
+    size_t n = e->n - done < g->size ? e->n - done : g->size;
+    status = tool_read_inputs(e->data, e->model.net, done, n, g->images, err);
     if (status != SNN_OK) break;
+    for (size_t i = 0; i < n; i++) g->numbers[i] = (uint32_t)(done + i);
+    e->model.run.image_numbers = g->numbers;
     uint64_t t0 = snn_clock_ns();
-    status = simulate(e, n, err);
+    status = simulate(e, g, n, err);
     if (status != SNN_OK) break;
     uint64_t t1 = snn_clock_ns();
-    status = snn_session_reference(e->model.session, e->images, n, NULL, e->reference, err);
+    status = snn_session_reference(e->model.session, g->images, n, NULL, g->reference, err);
     if (status != SNN_OK) break;
     e->simulate_seconds += (double)(t1 - t0) / 1e9;
     e->reference_seconds += (double)(snn_clock_ns() - t1) / 1e9;
-    for (size_t i = 0; i < n; i++) count(e, i, snn_dataset_label(e->data, done + i));
+    for (size_t i = 0; i < n; i++) count(e, g, i, snn_dataset_label(e->data, done + i));
     done += n;
     tool_show_progress(&progress, "simulating", done, e->n);
   }
   return status;
 }
 
-/* Half width of the 95 % interval of the loss in percentage points: a paired difference, so only pictures on which the
- * two networks disagree about being right bring variance. */
-static double loss_interval(const row *r, size_t n) {
-  double d = ((double)r->lost - (double)r->gained) / (double)n;
-  double variance = ((double)r->lost + (double)r->gained) / (double)n - d * d;
-  return 100 * 1.96 * sqrt(variance > 0 ? variance / (double)n : 0);
-}
-
-static double percent(size_t part, size_t n) {
-  return 100.0 * (double)part / (double)n;
-}
-
-/* The figures of one row, per picture. */
-typedef struct figures {
-  double accuracy, loss, interval, agreement, spikes, rate, accumulates, snn_nj;
-} figures;
-
-static figures figures_of(const evaluation *e, const row *r) {
-  double n = (double)e->n, neurons = (double)snn_network_neurons(e->model.net);
-  return (figures){.accuracy = percent(r->correct, e->n),
-                   .loss = percent(e->float_correct, e->n) - percent(r->correct, e->n),
-                   .interval = loss_interval(r, e->n),
-                   .agreement = percent(r->agree, e->n),
-                   .spikes = (double)r->spikes / n,
-                   .rate = neurons > 0 ? (double)r->spikes / n / neurons / r->timesteps : 0,
-                   .accumulates = (double)r->accumulates / n,
-                   .snn_nj = snn_energy_nj(r->accumulates, r->macs) / n};
-}
-
-static int print_json(const evaluation *e) {
-  json_t *rows = json_array();
-  for (size_t k = 0; k < e->model.run.n_checkpoints; k++) {
-    figures f = figures_of(e, &e->rows[k]);
-    json_t *j =
-        json_pack("{s:i, s:f, s:f, s:f, s:f, s:f}", "timesteps", (int)e->rows[k].timesteps, "agreement", f.agreement,
-                  "spikes", f.spikes, "rate", f.rate, "synaptic_operations", f.accumulates, "energy_nj", f.snn_nj);
-    if (e->labelled) {
-      json_object_set_new(j, "accuracy", json_real(f.accuracy));
-      json_object_set_new(j, "loss", json_real(f.loss));
-      json_object_set_new(j, "loss_interval_95", json_real(f.interval));
+/* Look into the layers on `limit` of the pictures, evenly spaced. */
+static snn_status probe(evaluation *e, group *g, size_t limit, snn_error *err) {
+  const snn_session_options session = {.threads = snn_session_threads(e->model.session)};
+  const size_t input = snn_shape_size(snn_network_input(e->model.net)), wanted = limit < e->n ? limit : e->n;
+  tool_progress progress = {0};
+  snn_status status = snn_probe_create(e->model.net, &session, &e->model.run, &e->probe, err);
+  for (size_t done = 0, n; status == SNN_OK && done < wanted; done += n) {
+    n = wanted - done < g->size ? wanted - done : g->size;
+    for (size_t i = 0; status == SNN_OK && i < n; i++) {
+      size_t picture = (size_t)((double)(done + i) * (double)e->n / (double)wanted);
+      g->numbers[i] = (uint32_t)picture;
+      status = tool_read_inputs(e->data, e->model.net, picture, 1, g->images + i * input, err);
     }
-    json_array_append_new(rows, j);
+    if (status == SNN_OK) status = snn_probe_run(e->probe, g->images, g->numbers, n, err);
+    if (status == SNN_OK) tool_show_progress(&progress, "layers", done + n, wanted);
   }
-  return tool_print_json(
-      json_pack("{s:s, s:s, s:I, s:s, s:s, s:o, s:f, s:o, s:s, s:f, s:f}", "model", snn_network_name(e->model.net),
-                "model_version", snn_network_sha256(e->model.net), "pictures", (json_int_t)e->n, "neuron",
-                snn_neuron_name(e->model.run.neuron), "init", snn_init_name(e->model.run.init), "float_accuracy",
-                e->labelled ? json_real(percent(e->float_correct, e->n)) : json_null(), "ann_nj",
-                snn_energy_nj(0, snn_network_macs(e->model.net)), "rows", rows, "energy_basis", snn_energy_basis(),
-                "simulate_seconds", e->simulate_seconds, "reference_seconds", e->reference_seconds));
-}
-
-static void print_csv(const evaluation *e) {
-  puts("timesteps,accuracy,loss,loss_interval_95,agreement,spikes,rate,synaptic_operations,energy_nj");
-  for (size_t k = 0; k < e->model.run.n_checkpoints; k++) {
-    figures f = figures_of(e, &e->rows[k]);
-    printf("%u,", e->rows[k].timesteps);
-    if (e->labelled)
-      printf("%.4f,%.4f,%.4f,", f.accuracy, f.loss, f.interval);
-    else
-      printf(",,,");
-    printf("%.4f,%.1f,%.6f,%.1f,%.1f\n", f.agreement, f.spikes, f.rate, f.accumulates, f.snn_nj);
-  }
-}
-
-static void print_table(const evaluation *e) {
-  printf("%zu pictures, neuron=%s, init=%s, ", e->n, snn_neuron_name(e->model.run.neuron),
-         snn_init_name(e->model.run.init));
-  if (e->labelled)
-    printf("float accuracy %.2f %%\n", percent(e->float_correct, e->n));
-  else
-    printf("no labels: only the agreement with the float network is known\n");
-  printf("%5s  %9s  %16s  %10s  %12s  %8s  %14s  %12s\n", "T", "accuracy", "loss (95 %)", "agreement", "spikes", "rate",
-         "synaptic ops", "energy nJ");
-  for (size_t k = 0; k < e->model.run.n_checkpoints; k++) {
-    figures f = figures_of(e, &e->rows[k]);
-    char accuracy[32] = "-", loss[48] = "-";
-    if (e->labelled) {
-      snprintf(accuracy, sizeof accuracy, "%.2f %%", f.accuracy);
-      snprintf(loss, sizeof loss, "%.2f +- %.2f", f.loss, f.interval);
-    }
-    printf("%5u  %9s  %16s  %8.2f %%  %12.0f  %8.4f  %14.0f  %12.0f\n", e->rows[k].timesteps, accuracy, loss,
-           f.agreement, f.spikes, f.rate, f.accumulates, f.snn_nj);
-  }
-  printf("%5s  %9s  %16s  %10s  %12s  %8s  %14s  %12.0f\n", "float", "", "", "", "", "", "",
-         snn_energy_nj(0, snn_network_macs(e->model.net)));
-  printf("spikes, operations and energy per picture; rate per neuron and step; energy: %s\n", snn_energy_basis());
-  printf("simulated in %.1f s (float network %.1f s) with %u threads, kernels %s\n", e->simulate_seconds,
-         e->reference_seconds, snn_session_threads(e->model.session), snn_kernels_name());
+  e->probed = wanted;
+  return status;
 }
 
 /* Check the labels of the pictures that count; false, with a message, when one is of no class of the network. */
@@ -269,6 +210,22 @@ static bool check_labels(evaluation *e, const char *path) {
   return true;
 }
 
+/* Show what was measured in all the ways asked for; the exit status. */
+static int report(const evaluation *e, const arguments *a) {
+  int code = EXIT_OK;
+  if (a->csv) {
+    eval_write_rows(e, stdout);
+    if (e->probe) putchar('\n');
+    if (e->probe) eval_write_layers(e, stdout);
+  } else if (a->json) {
+    code = eval_print_json(e);
+  } else {
+    eval_print_tables(e);
+  }
+  if (code == EXIT_OK && a->csv_file && !eval_write_csv(e, a->csv_file)) code = EXIT_FAILED;
+  return code == EXIT_OK && a->plots ? eval_plot(e, a->plots) : code;
+}
+
 int tool_eval(int argc, char **argv) {
   static const struct argp_child children[] = {{&tool_model_argp, 0, NULL, 0}, {&tool_run_argp, 0, NULL, 0}, {0}};
   static const struct argp argp = {
@@ -276,15 +233,17 @@ int tool_eval(int argc, char **argv) {
       parse,
       NULL,
       "Measure a spiking network: accuracy at every T beside the float network it came from, spikes, "
-      "rates, synaptic operations, energy.",
+      "rates, synaptic operations, energy; with --layers what every layer does.",
       children,
       NULL,
       NULL};
-  arguments a = {0};
+  arguments a = {.layer_limit = 100};
   int code = tool_parse(&argp, argc, argv, &a);
   if (code != EXIT_OK) return code;
+  if (a.plots && !eval_can_plot()) return EXIT_FAILED;
 
   evaluation e = {0};
+  group g = {0};
   snn_error err = {0};
   const char *subject;
   snn_status status = tool_open_model(&a.request, &e.model, &subject, &err);
@@ -304,24 +263,20 @@ int tool_eval(int argc, char **argv) {
     run->checkpoints = a.timesteps;
     run->n_checkpoints = a.n_timesteps;
     run->timesteps = a.timesteps[a.n_timesteps - 1];
-    e.one_run = snn_run_is_cumulative(run);
-    if (!allocate(&e)) {
+    if (!allocate(&e, &g)) {
       fprintf(stderr, "snn: out of memory\n");
       code = EXIT_FAILED;
       goto cleanup;
     }
     for (size_t k = 0; k < a.n_timesteps; k++) e.rows[k].timesteps = a.timesteps[k];
-    status = evaluate(&e, &err);
+    status = evaluate(&e, &g, &err);
+    if (status == SNN_OK && a.layers) status = probe(&e, &g, a.layer_limit, &err);
   }
   if (status != SNN_OK)
     code = tool_fail(subject, &err);
-  else if (a.json)
-    code = print_json(&e);
-  else if (a.csv)
-    print_csv(&e);
   else
-    print_table(&e);
+    code = report(&e, &a);
 cleanup:
-  release(&e);
+  release(&e, &g);
   return code;
 }

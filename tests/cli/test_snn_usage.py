@@ -9,7 +9,8 @@ OPTIONS = {
     "convert": ["output", "data", "limit", "threshold", "per", "mean", "std", "background", "labels", "name", "weights",
                 "timesteps", "init", "threads"],
     "inspect": ["json"],
-    "eval": ["data", "timesteps", "limit", "neuron", "init", "calibration", "shift", "tau", "threads", "json", "csv"],
+    "eval": ["data", "timesteps", "limit", "neuron", "init", "calibration", "shift", "tau", "threads", "json", "csv",
+             "layers", "layer-limit", "plots"],
     "calibrate": ["output", "data", "limit", "timesteps", "method", "granularity", "rounds", "plain-mean", "neuron",
                   "tau", "threads"],
     "classify": ["timesteps", "neuron", "init", "calibration", "shift", "tau", "threads", "top-k", "trace",
@@ -17,7 +18,8 @@ OPTIONS = {
     "bench": ["timesteps", "batch", "data", "seconds", "neuron", "init", "calibration", "shift", "tau", "threads",
               "json"],
 }
-FLAGS = {"json", "csv", "reference", "plain-mean"}
+FLAGS = {"json", "csv", "reference", "plain-mean", "layers"}
+OPTIONAL = {"csv"}  # flags that may have a value
 
 
 def test_help_and_version():
@@ -39,7 +41,7 @@ def test_no_command_and_unknown_commands():
 def test_help_of_a_command_mentions_every_option(command):
     text = cli.ok(command, "--help")
     assert text.startswith(f"Usage: snn {command} [OPTION...] MODEL")
-    listed = set(re.findall(r"^ +(?:-\S, )?--([a-z-]+)[=\n ]", text, re.M))
+    listed = set(re.findall(r"^ +(?:-\S, )?--([a-z-]+)[=\n \[]", text, re.M))
     assert set(OPTIONS[command]) <= listed
     for option in OPTIONS[command]:
         assert (f"--{option}=" in text) == (option not in FLAGS)
@@ -53,7 +55,7 @@ def test_option_without_its_value(command, option):
     assert cli.misused(command, "m", "p", f"--{option}") == f"snn {command}: option '--{option}' requires an argument"
 
 
-@pytest.mark.parametrize("command,option", [(c, o) for c in OPTIONS for o in OPTIONS[c] if o in FLAGS])
+@pytest.mark.parametrize("command,option", [(c, o) for c in OPTIONS for o in OPTIONS[c] if o in FLAGS - OPTIONAL])
 def test_flag_with_a_value(command, option):
     assert cli.misused(command, "m", f"--{option}=1") == f"snn {command}: option '--{option}' doesn't allow an argument"
 
@@ -78,6 +80,7 @@ WRONG = {
     "trace": ["everything", ""],
     "batch": ["0", "4097", "-1", "x"],
     "seconds": ["0", "3601", "-1", "0.5", "x"],
+    "layer-limit": ["0", "-1", "some", ""],
     "limit": ["-1", "many", "4294967296", "99999999999999999999", "0x10", "+1", " 1", ""],
     "timesteps": ["0", "4097", "-1", "8.5", "x", "", "8,", " 8"],
 }
