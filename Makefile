@@ -256,8 +256,8 @@ layering: ## check that no file includes what its room may not know
 	deny '# *include [<"]png\.h' 'server clients include core/[!i]*' 'libpng belongs in core/image'; \
 	deny '# *include [<"](yajl|zlib)' 'core clients include server/[!jc]*' 'yajl belongs in server/json_*, zlib in server/compress.c'; \
 	deny '# *include [<"]jansson' 'include server/[!j]* core/[!mt]*' 'jansson belongs in core/model, core/tool, server/json_*'; \
-	deny '# *include "(base|graph|onnx|model|convert|neurons|kernels|sim|image|dataset)/' 'server clients include core/tool' 'only include/snn is public'; \
-	deny '# *include "(onnx|model|convert|sim|dataset|image|tool)/' 'core/graph core/neurons core/kernels core/base' 'a lower room includes a higher one'; \
+	deny '# *include "(base|graph|onnx|model|convert|neurons|kernels|sim|image|dataset|calibrate|probe)/' 'server clients include core/tool' 'only include/snn is public'; \
+	deny '# *include "(onnx|model|convert|sim|dataset|image|calibrate|probe|tool)/' 'core/graph core/neurons core/kernels core/base' 'a lower room includes a higher one'; \
 	deny '# *include "(graph|neurons|sim)/' 'core/kernels core/base' 'kernels and base know no networks'; \
 	exit $$fail
 
