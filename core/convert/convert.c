@@ -11,12 +11,14 @@
 #include "graph/passes.h"
 #include "onnx/onnx.h"
 
+static bool takes_percentile(const snn_convert_options *opt) {
+  return opt->threshold == SNN_THRESHOLD_PERCENTILE || opt->threshold == SNN_THRESHOLD_AUTO;
+}
+
 static snn_status check_options(const snn_convert_options *opt, snn_error *err) {
-  if (opt->threshold == SNN_THRESHOLD_PERCENTILE && !(opt->percentile > 0 && opt->percentile <= 100))
+  if (takes_percentile(opt) && !(opt->percentile > 0 && opt->percentile <= 100))
     return snn_fail(err, SNN_ERR_ARGUMENT, "threshold", "percentile %g is out of range; above 0 and at most 100",
                     opt->percentile);
-  if (!opt->data && opt->threshold != SNN_THRESHOLD_CLIP)
-    return snn_fail(err, SNN_ERR_ARGUMENT, "data", "thresholds are taken from activations, so pictures are needed");
   if (opt->data && snn_dataset_count(opt->data) == 0)
     return snn_fail(err, SNN_ERR_ARGUMENT, "data", "there are no pictures");
   snn_init init;
@@ -47,6 +49,21 @@ static snn_status set_metadata(snn_network *net, const snn_convert_options *opt,
       return snn_fail_memory(err, "labels");
   }
   net->n_labels = classes;
+  return SNN_OK;
+}
+
+/* What the network itself asks for: the rule behind AUTO, and recommendations that hold unless opt gives others. */
+static snn_status settle_rule(snn_network *net, snn_convert_options *opt, snn_error *err) {
+  const uint32_t levels = snn_quantised_levels(net);
+  if (opt->threshold == SNN_THRESHOLD_AUTO) opt->threshold = levels ? SNN_THRESHOLD_CLIP : SNN_THRESHOLD_PERCENTILE;
+  if (!opt->data && opt->threshold != SNN_THRESHOLD_CLIP)
+    return snn_fail(err, SNN_ERR_ARGUMENT, "data", "thresholds are taken from activations, so pictures are needed");
+  if (levels == 0 || opt->threshold != SNN_THRESHOLD_CLIP) return SNN_OK;
+  net->recommended = (snn_recommended){
+      .timesteps = levels, .init = SNN_INIT_ZERO, .neuron = SNN_NEURON_ASG, .tau = net->recommended.tau};
+  for (uint32_t i = 0; i < net->n_nodes; i++)
+    if (net->nodes[i].kind == SNN_LAYER_NEURON && net->nodes[i].neurons.rounding > 0)
+      net->recommended.init = SNN_INIT_HALF;
   return SNN_OK;
 }
 
@@ -83,7 +100,9 @@ static snn_status set_provenance(snn_network *net, const char *onnx_path, const 
   return net->provenance ? SNN_OK : snn_fail_memory(err, "the provenance");
 }
 
-snn_status snn_convert_onnx(const char *onnx_path, const snn_convert_options *opt, snn_network **out, snn_error *err) {
+snn_status snn_convert_onnx(const char *onnx_path, const snn_convert_options *options, snn_network **out,
+                            snn_error *err) {
+  snn_convert_options settled = *options, *opt = &settled;
   snn_network *net = NULL;
   snn_activation_stats *stats = NULL;
   size_t used = 0;
@@ -91,6 +110,7 @@ snn_status snn_convert_onnx(const char *onnx_path, const snn_convert_options *op
   if (status == SNN_OK) status = snn_onnx_import(onnx_path, &net, err);
   if (status == SNN_OK) status = snn_graph_rewrite(net, err);
   if (status == SNN_OK) status = snn_graph_finish(net, false, err);
+  if (status == SNN_OK) status = settle_rule(net, opt, err);
   if (status == SNN_OK) status = set_metadata(net, opt, err);
   if (status == SNN_OK && opt->data) {
     snn_shape input = snn_network_input(net);

@@ -14,6 +14,22 @@ static bool usable(float theta) {
   return isfinite(theta) && theta >= 1e-12f;
 }
 
+uint32_t snn_quantised_levels(const snn_network *net) {
+  uint32_t most = 0;
+  for (uint32_t i = 0; i < net->n_nodes; i++) {
+    if (net->nodes[i].kind != SNN_LAYER_NEURON) continue;
+    if (net->nodes[i].neurons.levels == 0) return 0;
+    if (net->nodes[i].neurons.levels > most) most = net->nodes[i].neurons.levels;
+  }
+  return most;
+}
+
+/* The threshold of the rule `clip`. At T = `levels` steps a spike then stands for one step of the activation. */
+static float clip_value(const snn_neurons *neurons, uint32_t levels) {
+  return neurons->levels == levels || levels == 0 ? neurons->clip
+                                                  : neurons->clip / (float)neurons->levels * (float)levels;
+}
+
 static snn_status set_layer(snn_network *net, snn_node *node, const snn_activation_stats *s,
                             const snn_convert_options *opt, snn_error *err) {
   uint32_t channels = node->shape.c, n = opt->scope == SNN_PER_CHANNEL ? channels : 1;
@@ -31,7 +47,7 @@ static snn_status set_layer(snn_network *net, snn_node *node, const snn_activati
   if (!usable(layer)) layer = 1.0f;
   for (uint32_t i = 0; i < n; i++) {
     uint32_t begin = n == 1 ? 0 : i, end = n == 1 ? channels : i + 1;
-    theta[i] = opt->threshold == SNN_THRESHOLD_CLIP ? node->neurons.clip
+    theta[i] = opt->threshold == SNN_THRESHOLD_CLIP ? clip_value(&node->neurons, snn_quantised_levels(net))
                : n == 1                             ? layer
                                                     : rule_value(s, opt, begin, end);
     if (!usable(theta[i])) theta[i] = layer;

@@ -4,6 +4,9 @@
 
 #include "convert/statistics.h"
 
+/* The most levels of any layer, where every activation is quantised; 0 otherwise. */
+uint32_t snn_quantised_levels(const snn_network *net);
+
 /* Give every neuron layer of an unfinished network its threshold by opt's rule and scope. stats: [n_nodes], NULL only
  * for SNN_THRESHOLD_CLIP. The last layer, which fires under readout `count` only, gets the largest score seen, whatever
  * the rule: a lower one would make the best classes equal. None without statistics. A channel that never fired takes

@@ -15,7 +15,7 @@ snn_network *snn_network_new(void) {
   snn_network *net = calloc(1, sizeof *net);
   if (!net) return NULL;
   for (int c = 0; c < SNN_MAX_CHANNELS_IN; c++) net->preprocess.std[c] = 1.0f;
-  net->recommended = (snn_recommended){.timesteps = 32, .init = SNN_INIT_HALF};
+  net->recommended = (snn_recommended){.timesteps = 32, .init = SNN_INIT_HALF, .tau = 0.9f};
   net->name = snn_arena_text(&net->arena, "", 0);
   net->provenance = snn_arena_text(&net->arena, "{}", 2);
   if (!net->name || !net->provenance) {
@@ -146,6 +146,10 @@ static snn_status check_slice(const snn_node *node, snn_shape in, snn_error *err
 
 static snn_status check_neurons(const snn_neurons *p, snn_shape in, const char *name, snn_error *err) {
   if (!(p->clip > 0)) return snn_fail(err, SNN_ERR_FORMAT, name, "its clip must be > 0");
+  if (p->levels > SNN_MAX_TIMESTEPS || (p->levels && !isfinite(p->clip)))
+    return snn_fail(err, SNN_ERR_FORMAT, name, "levels must be 0..%d, and need a clip", SNN_MAX_TIMESTEPS);
+  if (!(p->rounding >= 0 && p->rounding < 1) || (p->rounding > 0 && !p->levels))
+    return snn_fail(err, SNN_ERR_FORMAT, name, "rounding must be 0 or above and below 1, and needs levels");
   if (p->n == 0) return SNN_OK;
   if (p->n != 1 && p->n != in.c)
     return snn_fail(err, SNN_ERR_FORMAT, name, "%u thresholds for %u channels; 1 or %u would fit", p->n, in.c, in.c);
@@ -157,10 +161,19 @@ static snn_status check_neurons(const snn_neurons *p, snn_shape in, const char *
   return SNN_OK;
 }
 
+static snn_status check_constant(const snn_node *node, snn_error *err) {
+  snn_status status = check_shape(node->shape, node->name, err);
+  if (status != SNN_OK) return status;
+  if (!node->values || !all_finite(node->values, snn_shape_size(node->shape)))
+    return snn_fail(err, SNN_ERR_FORMAT, node->name, "it has no values, or one is not finite");
+  return SNN_OK;
+}
+
 /* Inputs exist and precede the node; *in is the first one's shape, for a concatenation with the channels of all. */
 static snn_status check_inputs(const snn_network *net, const snn_node *node, snn_shape *in, snn_error *err) {
   bool joins = node->kind == SNN_LAYER_CONCAT, several = joins || node->kind == SNN_LAYER_ADD;
-  uint32_t want_min = node->kind == SNN_LAYER_INPUT ? 0 : several ? 2 : 1;
+  bool none = node->kind == SNN_LAYER_INPUT || node->kind == SNN_LAYER_CONSTANT;
+  uint32_t want_min = none ? 0 : several ? 2 : 1;
   uint32_t want_max = several ? SNN_MAX_NODE_INPUTS : want_min, channels = 0;
   if (node->n_inputs < want_min || node->n_inputs > want_max)
     return snn_fail(err, SNN_ERR_FORMAT, node->name, "%u inputs, a layer of kind %s takes %u", node->n_inputs,
@@ -222,6 +235,10 @@ static snn_status check_node(const snn_network *net, const snn_node *node, snn_s
       status = check_slice(node, in, err);
       break;
     case SNN_LAYER_NEURON: status = check_neurons(&node->neurons, in, node->name, err); break;
+    case SNN_LAYER_CONSTANT:
+      *shape = node->shape;
+      status = check_constant(node, err);
+      break;
     default: break;
   }
   return status == SNN_OK ? check_shape(*shape, node->name, err) : status;
@@ -276,6 +293,8 @@ snn_status snn_graph_finish(snn_network *net, bool need_thresholds, snn_error *e
       return snn_fail(err, SNN_ERR_FORMAT, "preprocess", "mean must be finite and std finite and > 0");
   if (net->recommended.timesteps < 1 || net->recommended.timesteps > SNN_MAX_TIMESTEPS)
     return snn_fail(err, SNN_ERR_FORMAT, "recommended", "timesteps must be 1..%d", SNN_MAX_TIMESTEPS);
+  if (!(net->recommended.tau > 0 && net->recommended.tau <= 1))
+    return snn_fail(err, SNN_ERR_FORMAT, "recommended", "tau must be above 0 and at most 1");
   for (uint32_t i = 0; need_thresholds && i < net->n_nodes; i++)
     if (net->nodes[i].kind == SNN_LAYER_NEURON && net->nodes[i].neurons.n == 0)
       return snn_fail(err, SNN_ERR_FORMAT, net->nodes[i].name, "its neurons have no threshold");

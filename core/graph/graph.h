@@ -49,9 +49,13 @@ typedef struct snn_slice {
   uint32_t step[2];          /* rows, columns; channels are taken one after the other */
 } snn_slice;
 
-/* Spiking neurons. Arrays have n entries, 1 (per layer) or the layer's channels. Before thresholds are known n is 0. */
+/* Spiking neurons, and the activation of the float network they stand for: min(max(x, 0), clip), or with levels L > 0
+ * and step = clip / L its quantised form  step * min(max(floor(x / step + rounding), 0), L). Arrays have n entries, 1
+ * (per layer) or the layer's channels. Before thresholds are known n is 0. */
 typedef struct snn_neurons {
-  float clip; /* upper bound of the source activation; INFINITY for a plain ReLU */
+  float clip;      /* upper bound of the source activation; INFINITY for a plain ReLU */
+  uint32_t levels; /* steps of a quantised source activation; 0: continuous */
+  float rounding;  /* in steps, [0, 1): 0 rounds down, 1/2 to the nearest; 0 without levels */
   uint32_t n;
   const float *theta;     /* amount subtracted at a soft reset; the unit of potentials */
   const float *fire;      /* level that fires; = theta unless the file says otherwise (may be the same pointer) */
@@ -65,12 +69,14 @@ typedef struct snn_node {
   uint32_t n_inputs;
   const uint32_t *inputs;
   uint32_t n_readers; /* inputs of later nodes that are this one; kept by snn_graph_add */
-  snn_shape shape;    /* inferred by snn_graph_add; given for the input node, a slice, and a convolution's channels */
+  snn_shape shape;    /* inferred by snn_graph_add; given for the input node, a constant, a slice,
+                               and a convolution's channels */
   union {
     snn_conv conv;       /* SNN_LAYER_CONV */
     snn_pool pool;       /* SNN_LAYER_AVGPOOL, SNN_LAYER_MAXPOOL */
     snn_slice slice;     /* SNN_LAYER_SLICE */
     snn_neurons neurons; /* SNN_LAYER_NEURON */
+    const float *values; /* SNN_LAYER_CONSTANT: [h][w][c] */
   };
 } snn_node;
 
@@ -78,6 +84,8 @@ typedef struct snn_node {
 typedef struct snn_recommended {
   uint32_t timesteps;
   snn_init init;
+  snn_neuron neuron;
+  float tau;
 } snn_recommended;
 
 struct snn_network {

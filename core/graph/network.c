@@ -8,7 +8,7 @@
 static const char *const layer_kinds[SNN_LAYER_KIND_COUNT] = {
     [SNN_LAYER_INPUT] = "input",     [SNN_LAYER_CONV] = "conv",     [SNN_LAYER_AVGPOOL] = "avgpool",
     [SNN_LAYER_MAXPOOL] = "maxpool", [SNN_LAYER_ADD] = "add",       [SNN_LAYER_CONCAT] = "concat",
-    [SNN_LAYER_SLICE] = "slice",     [SNN_LAYER_NEURON] = "neuron",
+    [SNN_LAYER_SLICE] = "slice",     [SNN_LAYER_NEURON] = "neuron", [SNN_LAYER_CONSTANT] = "constant",
 };
 
 const char *snn_layer_kind_name(snn_layer_kind kind) {
@@ -90,6 +90,9 @@ snn_layer_info snn_network_layer(const snn_network *net, size_t layer) {
     info.threshold = node->neurons.theta;
     info.n_threshold = node->neurons.n;
     info.clip = node->neurons.clip;
+    info.levels = node->neurons.levels;
+  } else if (node->kind == SNN_LAYER_CONSTANT) {
+    info.parameters = snn_shape_size(node->shape);
   }
   return info;
 }

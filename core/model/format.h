@@ -29,6 +29,7 @@ enum { SNN_MODEL_VERSION = 1 };
 #define SNN_TENSOR_FIRE           ".fire"
 #define SNN_TENSOR_AMPLITUDE      ".amplitude"
 #define SNN_TENSOR_ACTIVATION_MAX ".activation_max"
+#define SNN_TENSOR_VALUE          ".value"
 
 enum { SNN_MAX_TENSOR_NAME = SNN_MAX_NAME + 32 }; /* a layer's name and the longest ending */
 

@@ -99,13 +99,19 @@ cleanup:
 static snn_status read_recommended(snn_network *net, const snn_safetensors *file, snn_error *err) {
   static const char key[] = SNN_KEY_RECOMMENDED;
   json_t *json = NULL;
-  const char *init = NULL;
+  const char *init = NULL, *neuron = NULL;
   snn_status status = parse_metadata(file, key, false, JSON_OBJECT, &json, err);
   if (status != SNN_OK || !json) return status;
   status = snn_json_uint(json, "timesteps", 1, SNN_MAX_TIMESTEPS, false, &net->recommended.timesteps, key, err);
   if (status == SNN_OK) status = snn_json_text(json, "init", SNN_MAX_NAME, false, &init, key, err);
   if (status == SNN_OK && init && !snn_init_parse(init, &net->recommended.init))
     status = snn_fail(err, SNN_ERR_UNSUPPORTED, key, "'init' is '%.64s', which this build does not know", init);
+  if (status == SNN_OK) status = snn_json_text(json, "neuron", SNN_MAX_NAME, false, &neuron, key, err);
+  if (status == SNN_OK && neuron && !snn_neuron_parse(neuron, &net->recommended.neuron))
+    status = snn_fail(err, SNN_ERR_UNSUPPORTED, key, "'neuron' is '%.64s', which this build does not know", neuron);
+  const json_t *tau = status == SNN_OK ? json_object_get(json, "tau") : NULL;
+  if (tau && !snn_json_float(tau, &net->recommended.tau))
+    status = snn_fail(err, SNN_ERR_FORMAT, key, "'tau' must be a number");
   json_decref(json);
   return status;
 }

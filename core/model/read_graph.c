@@ -187,16 +187,31 @@ static snn_status read_neurons(const graph_reader *r, const json_t *entry, snn_n
   p->clip = INFINITY;
   if (clip && !snn_json_float(clip, &p->clip))
     return snn_fail(r->err, SNN_ERR_FORMAT, node->name, "'clip' must be a number");
+  const json_t *rounding = json_object_get(entry, "rounding");
+  if (rounding && !snn_json_float(rounding, &p->rounding))
+    return snn_fail(r->err, SNN_ERR_FORMAT, node->name, "'rounding' must be a number");
+  snn_status status = snn_json_uint(entry, "levels", 0, SNN_MAX_TIMESTEPS, false, &p->levels, node->name, r->err);
+  if (status != SNN_OK) return status;
   const snn_tensor *threshold = find_tensor(r, node->name, SNN_TENSOR_THRESHOLD);
   if (!threshold) return fail_missing(r, node->name, SNN_TENSOR_THRESHOLD);
   if (threshold->rank != 1 || threshold->shape[0] == 0 || threshold->shape[0] > SNN_MAX_DIMENSION)
     return snn_fail(r->err, SNN_ERR_FORMAT, threshold->name, "its shape must be [1] or [channels]");
   p->n = (uint32_t)threshold->shape[0];
-  snn_status status = read_floats(r, threshold, p->n, &p->theta);
+  status = read_floats(r, threshold, p->n, &p->theta);
   if (status == SNN_OK) status = read_level(r, node, SNN_TENSOR_FIRE, p->theta, &p->fire);
   if (status == SNN_OK) status = read_level(r, node, SNN_TENSOR_AMPLITUDE, p->theta, &p->amplitude);
   if (status == SNN_OK) status = read_level(r, node, SNN_TENSOR_ACTIVATION_MAX, NULL, &p->activation_max);
   return status;
+}
+
+static snn_status read_constant(const graph_reader *r, const json_t *entry, snn_node *node) {
+  snn_status status = read_input(r, entry, node); /* its shape is given, too */
+  if (status != SNN_OK) return status;
+  const snn_tensor *t = find_tensor(r, node->name, SNN_TENSOR_VALUE);
+  size_t n;
+  if (!t) return fail_missing(r, node->name, SNN_TENSOR_VALUE);
+  if (!snn_mul((size_t)node->shape.h * node->shape.w, node->shape.c, &n)) n = SIZE_MAX;
+  return read_floats(r, t, n, &node->values);
 }
 
 /* ---- layers ---- */
@@ -240,6 +255,7 @@ static snn_status read_node(const graph_reader *r, const json_t *entry, const ch
     case SNN_LAYER_MAXPOOL: status = read_pool(r, entry, &node); break;
     case SNN_LAYER_SLICE: status = read_slice(r, entry, &node); break;
     case SNN_LAYER_NEURON: status = read_neurons(r, entry, &node); break;
+    case SNN_LAYER_CONSTANT: status = read_constant(r, entry, &node); break;
     default: /* additions and concatenations have no attributes */ break;
   }
   return status == SNN_OK ? snn_graph_add(r->net, &node, NULL, r->err) : status;

@@ -92,6 +92,8 @@ static snn_status plan_vectors(plan *p, const snn_node *node) {
       status = plan_vector(p, node, SNN_TENSOR_AMPLITUDE, x->amplitude, x->n);
     if (status == SNN_OK && x->activation_max)
       status = plan_vector(p, node, SNN_TENSOR_ACTIVATION_MAX, x->activation_max, x->n);
+  } else if (node->kind == SNN_LAYER_CONSTANT) {
+    status = plan_vector(p, node, SNN_TENSOR_VALUE, node->values, snn_shape_size(node->shape));
   }
   return status;
 }
@@ -196,8 +198,13 @@ static bool put_attributes(json_t *entry, const snn_node *node) {
              put_ints(entry, "start", node->slice.start, 3, 0) && put_ints(entry, "step", node->slice.step, 2, 1) &&
              put_ints(entry, "zeros", node->slice.pad, 3, 0);
     case SNN_LAYER_NEURON:
-      return !isfinite(node->neurons.clip) ||
-             json_object_set_new(entry, "clip", json_real((double)node->neurons.clip)) == 0;
+      return (!isfinite(node->neurons.clip) ||
+              json_object_set_new(entry, "clip", json_real((double)node->neurons.clip)) == 0) &&
+             (node->neurons.levels == 0 ||
+              json_object_set_new(entry, "levels", json_integer(node->neurons.levels)) == 0) &&
+             (node->neurons.rounding == 0 ||
+              json_object_set_new(entry, "rounding", json_real((double)node->neurons.rounding)) == 0);
+    case SNN_LAYER_CONSTANT: return json_object_set_new(entry, "shape", int_array(shape, 3)) == 0;
     default: return true;
   }
 }
@@ -234,8 +241,11 @@ static json_t *preprocess_json(const snn_network *net) {
 }
 
 static json_t *recommended_json(const snn_network *net) {
-  return json_pack("{s:i, s:s}", "timesteps", (int)net->recommended.timesteps, "init",
-                   snn_init_name(net->recommended.init));
+  const snn_recommended *r = &net->recommended;
+  json_t *json = json_pack("{s:i, s:s}", "timesteps", (int)r->timesteps, "init", snn_init_name(r->init));
+  if (r->neuron != SNN_NEURON_IF) json_object_set_new(json, "neuron", json_string(snn_neuron_name(r->neuron)));
+  if (snn_neuron_leaks(r->neuron)) json_object_set_new(json, "tau", json_real((double)r->tau));
+  return json;
 }
 
 static json_t *readout_json(const snn_network *net) {

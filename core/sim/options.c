@@ -72,5 +72,6 @@ bool snn_run_is_cumulative(const snn_run_options *run) {
 }
 
 snn_run_options snn_run_defaults(const snn_network *net) {
-  return (snn_run_options){.timesteps = net->recommended.timesteps, .tau = 0.9f, .init = net->recommended.init};
+  const snn_recommended *r = &net->recommended;
+  return (snn_run_options){.timesteps = r->timesteps, .neuron = r->neuron, .tau = r->tau, .init = r->init};
 }

@@ -278,6 +278,10 @@ static snn_status make_stage(compiler *c, uint32_t i, snn_stage *stage) {
   stage->charged = c->facts[i].charged;
   stage->sink = c->facts[i].is_static ? SNN_SINK_STATIC : SNN_SINK_GRADED;
   if (gathers(n)) return make_pieces(c, n, stage);
+  if (n->kind == SNN_LAYER_CONSTANT) {
+    stage->values = n->values;
+    return SNN_OK;
+  }
   if (n->kind == SNN_LAYER_AVGPOOL || n->kind == SNN_LAYER_MAXPOOL) {
     snn_term *source = snn_arena_alloc(&c->plan->arena, 1, sizeof *source);
     if (!source) return snn_fail_memory(c->err, "the plan");

@@ -65,7 +65,7 @@ typedef enum snn_sink { SNN_SINK_SPIKES, SNN_SINK_GRADED, SNN_SINK_STATIC, SNN_S
 typedef struct snn_stage {
   uint32_t node;       /* whose edge it fills */
   uint32_t charged;    /* layer its operations count for: the neurons its current arrives at, or the last layer */
-  snn_layer_kind kind; /* INPUT (an encoded image), AVGPOOL, MAXPOOL, CONCAT, SLICE, or else a sum of terms */
+  snn_layer_kind kind; /* INPUT (an encoded image), AVGPOOL, MAXPOOL, CONCAT, SLICE, CONSTANT, or else a sum of terms */
   snn_sink sink;       /* GRADED for whatever is stored as it comes, be it spikes */
   snn_shape shape;
   uint32_t blocks; /* of SNN_BLOCK channels; an item is one (position, block) */
@@ -78,6 +78,7 @@ typedef struct snn_stage {
   const snn_pool *pool;                  /* pools; they read terms[0].source */
   const snn_piece *pieces;               /* concatenations and slices */
   uint32_t n_pieces;
+  const float *values;    /* constants: [h][w][c] */
   const snn_slice *slice; /* slices: which rows and columns; NULL: all */
   size_t state; /* bytes into the lane's memory: neurons' v [h][w][c] float, for signed ones their balance likewise
                  * behind it; the readout's likewise, for its own neurons; maxpool's cumulated inputs

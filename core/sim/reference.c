@@ -111,6 +111,22 @@ static void run_slice(const snn_node *n, snn_shape in_shape, snn_team team, cons
   }
 }
 
+/* ReLU, Clip, or the quantised form of graph.h. The quantised one rounds as asg counts: with T = levels a power of two
+ * its sums are these times T, bit for bit. */
+static void run_activation(const snn_neurons *neurons, const float *in, size_t n, float *out) {
+  const float most = (float)neurons->levels, step = neurons->levels ? neurons->clip / most : 0;
+  const float offset = neurons->rounding * step;
+  for (size_t i = 0; i < n; i++) {
+    if (neurons->levels) {
+      float k = floorf((in[i] + offset) / step);
+      out[i] = step * (k < 0 ? 0 : k > most ? most : k);
+    } else {
+      float x = in[i] > 0 ? in[i] : 0;
+      out[i] = x < neurons->clip ? x : neurons->clip;
+    }
+  }
+}
+
 void snn_reference_node(const snn_reference *r, const snn_kernels *kernels, snn_team team, uint32_t i,
                         const float *image, float *workspace) {
   const snn_network *net = r->net;
@@ -121,7 +137,7 @@ void snn_reference_node(const snn_reference *r, const snn_kernels *kernels, snn_
     snn_channels_last(team, n->shape, image, out);
     return;
   }
-  const float *in = workspace + r->offsets[n->inputs[0]];
+  const float *in = workspace + (n->n_inputs ? r->offsets[n->inputs[0]] : 0); /* constants read nothing */
   snn_team_share(team, snn_shape_size(n->shape), &begin, &end);
   switch (n->kind) {
     case SNN_LAYER_CONV: run_conv(r, kernels, i, team, in, out); break;
@@ -142,12 +158,8 @@ void snn_reference_node(const snn_reference *r, const snn_kernels *kernels, snn_
       }
       break;
     case SNN_LAYER_SLICE: run_slice(n, net->nodes[n->inputs[0]].shape, team, in, out); break;
-    default: /* neurons */
-      for (size_t j = begin; j < end; j++) {
-        float x = in[j] > 0 ? in[j] : 0;
-        out[j] = x < n->neurons.clip ? x : n->neurons.clip;
-      }
-      break;
+    case SNN_LAYER_CONSTANT: memcpy(out + begin, n->values + begin, (end - begin) * sizeof *out); break;
+    default: run_activation(&n->neurons, in + begin, end - begin, out + begin); break;
   }
 }
 

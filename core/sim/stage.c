@@ -331,6 +331,17 @@ static void run_gather(const snn_stage_context *ctx, const snn_stage *stage, siz
   }
 }
 
+/* A constant map, for the whole run at once where the plan is one of totals. */
+static void run_constant(const snn_stage_context *ctx, const snn_stage *stage, size_t begin, size_t end) {
+  const float times = ctx->plan->kind == SNN_PLAN_WHOLE_RUN ? (float)ctx->timesteps : 1.0f;
+  float *out = edge_floats(ctx, &ctx->plan->edges[stage->node], 0);
+  for (size_t item = begin; item < end; item++) {
+    snn_site site = site_of(stage, item);
+    size_t element = element_of(stage, site);
+    for (uint32_t i = 0; i < site.n; i++) out[element + i] = stage->values[element + i] * times;
+  }
+}
+
 void snn_stage_reset(const snn_stage_context *ctx, const snn_stage *stage) {
   size_t begin, end;
   snn_team_share(ctx->team, items_of(stage), &begin, &end);
@@ -390,6 +401,8 @@ void snn_stage_run(const snn_stage_context *ctx, const snn_stage *stage, uint32_
     run_average(ctx, stage, begin, end, n_steps);
   else if (stage->kind == SNN_LAYER_MAXPOOL)
     run_maximum(ctx, stage, begin, end, n_steps);
+  else if (stage->values)
+    run_constant(ctx, stage, begin, end);
   else if (stage->pieces)
     run_gather(ctx, stage, begin, end, n_steps);
   else

@@ -23,7 +23,8 @@ static const struct argp_option options[] = {
     {"data", TOOL_KEY_DATA, "DATA", 0,
      "pictures to take activations from: a folder of class folders or of PNGs, a CIFAR-10 binary file, an IDX file", 0},
     {"limit", TOOL_KEY_LIMIT, "N", 0, "use at most N pictures, evenly spaced (default 1000; 0: all)", 0},
-    {"threshold", KEY_THRESHOLD, "RULE", 0, "max, percentile=P (default percentile=99.9) or clip", 0},
+    {"threshold", KEY_THRESHOLD, "RULE", 0,
+     "max, percentile=P or clip (default: clip where every activation is quantised, else percentile=99.9)", 0},
     {"per", KEY_PER, "SCOPE", 0, "one threshold per channel (default) or per layer", 0},
     {"mean", KEY_MEAN, "LIST", 0, "per channel, of pixels in 0..1: R,G,B or one value (default 0)", 0},
     {"std", KEY_STD, "LIST", 0, "likewise (default 1)", 0},
@@ -31,8 +32,8 @@ static const struct argp_option options[] = {
     {"labels", KEY_LABELS, "FILE", 0, "class names, one a line, in the order of the scores", 0},
     {"name", KEY_NAME, "NAME", 0, "the model's name", 0},
     {"weights", KEY_WEIGHTS, "FORMAT", 0, "f32 (default), f16 or i8: how weights are stored", 0},
-    {"timesteps", 'T', "T", 0, "recommended timesteps (default 32)", 0},
-    {"init", TOOL_KEY_INIT, "INIT", 0, "recommended initial potential: zero, half (default)", 0},
+    {"timesteps", 'T', "T", 0, "recommended timesteps (default 32, or the levels of a quantised network)", 0},
+    {"init", TOOL_KEY_INIT, "INIT", 0, "recommended initial potential: zero, half (the usual default)", 0},
     {"threads", TOOL_KEY_THREADS, "N", 0, "OpenMP threads (default: what the machine allows)", 0},
     {0}};
 
@@ -105,7 +106,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case ARGP_KEY_END:
       if (!a->onnx) argp_error(state, "which ONNX file?");
       if (!a->output) argp_error(state, "where to? -o FILE names the model file to write");
-      if (!a->data && a->opt.threshold != SNN_THRESHOLD_CLIP)
+      if (!a->data && (a->opt.threshold == SNN_THRESHOLD_MAX || a->opt.threshold == SNN_THRESHOLD_PERCENTILE))
         argp_error(state, "--data is needed: thresholds are taken from the activations it gives");
       return 0;
     default: return tool_run_option(key, arg, state, &a->request);
@@ -192,7 +193,7 @@ int tool_convert(int argc, char **argv) {
       NULL,
       NULL};
   arguments a = {
-      .opt = {.threshold = SNN_THRESHOLD_PERCENTILE, .percentile = 99.9, .scope = SNN_PER_CHANNEL, .data_limit = 1000}};
+      .opt = {.threshold = SNN_THRESHOLD_AUTO, .percentile = 99.9, .scope = SNN_PER_CHANNEL, .data_limit = 1000}};
   for (int c = 0; c < SNN_MAX_CHANNELS_IN; c++) a.preprocess.std[c] = 1.0f;
   int code = tool_parse(&argp, argc, argv, &a);
   if (code != EXIT_OK) return code;

@@ -16,7 +16,10 @@ typedef enum snn_threshold_rule {
   SNN_THRESHOLD_MAX,        /* the largest activation seen: Deng & Gu 2021, Algorithm 1 (spike/threshold balancing) */
   SNN_THRESHOLD_PERCENTILE, /* a percentile of all activations, zeros included: the robust norm of Rueckauer et al. 2017
                              */
-  SNN_THRESHOLD_CLIP        /* the bound of a clipped ReLU in the source network (Deng & Gu's threshold ReLU) */
+  SNN_THRESHOLD_CLIP,       /* the bound of a clipped ReLU in the source network (Deng & Gu's threshold ReLU); of a
+                               quantised activation T / Tq, its step times the most levels of any layer (Yan, Zhou & Wong,
+                               eq. 10) */
+  SNN_THRESHOLD_AUTO        /* clip where every activation is quantised, else the 99.9th percentile */
 } snn_threshold_rule;
 
 typedef enum snn_threshold_scope { SNN_PER_LAYER, SNN_PER_CHANNEL } snn_threshold_scope;
@@ -29,21 +32,24 @@ typedef struct snn_convert_options {
   const snn_preprocess *preprocess; /* NULL: mean 0, std 1, black background */
   const char *const *labels;        /* class names, or NULL */
   size_t n_labels;
-  const snn_dataset *data; /* pictures to take activations from; may be NULL with SNN_THRESHOLD_CLIP */
+  const snn_dataset *data; /* pictures to take activations from; NULL where the thresholds are clips */
   size_t data_limit;       /* use at most this many, evenly spaced; 0: all */
   const char *data_name;   /* for the provenance; NULL: not named */
   snn_threshold_rule threshold;
-  double percentile; /* (0, 100], for SNN_THRESHOLD_PERCENTILE */
+  double percentile; /* (0, 100], for SNN_THRESHOLD_PERCENTILE and SNN_THRESHOLD_AUTO */
   snn_threshold_scope scope;
-  const char *recommended_init;   /* written to the model as its default `init`; NULL: "half" */
-  uint32_t recommended_timesteps; /* default T; 0: 32 */
+  const char *recommended_init;   /* written to the model as its default `init`; NULL: "half", or what the network asks
+                                     for */
+  uint32_t recommended_timesteps; /* default T; 0: 32, or what the network asks for */
   uint32_t threads;               /* 0: the machine's */
   snn_progress_fn progress;       /* NULL: none */
   void *progress_context;
 } snn_convert_options;
 
-/* Convert an ONNX file. Errors: IO, FORMAT, UNSUPPORTED (`where` names the node, `text` its operator and what would be
- * needed), ARGUMENT (labels of the wrong length, data of the wrong shape), CANCELLED, NO_MEMORY. */
+/* Convert an ONNX file. A network all of whose activations are quantised, converted by its clips, recommends neuron asg
+ * at T = its levels, which then gives the float network's own answers. Errors: IO, FORMAT, UNSUPPORTED (`where` names
+ * the node, `text` its operator and what would be needed), ARGUMENT (labels of the wrong length, data of the wrong
+ * shape), CANCELLED, NO_MEMORY. */
 snn_status snn_convert_onnx(const char *onnx_path, const snn_convert_options *opt, snn_network **out, snn_error *err);
 
 #ifdef __cplusplus

@@ -49,6 +49,7 @@ typedef enum snn_layer_kind {
   SNN_LAYER_CONCAT,  /* channels of several layers side by side, in the order of the inputs */
   SNN_LAYER_SLICE,   /* a piece of a layer: some channels, every so many rows and columns, zeros around */
   SNN_LAYER_NEURON,  /* spiking neurons (a ReLU or Clip of the source network) */
+  SNN_LAYER_CONSTANT, /* a map of numbers that reads nothing, such as a bias that depends on the position */
   SNN_LAYER_KIND_COUNT
 } snn_layer_kind;
 
@@ -64,6 +65,7 @@ typedef struct snn_layer_info {
   const float *threshold; /* neurons: theta, in units of the source network's activation; NULL for others */
   size_t n_threshold;     /* 1 (per layer) or shape.c (per channel) */
   float clip;             /* neurons: upper bound of the source activation, INFINITY for a plain ReLU */
+  uint32_t levels;        /* neurons: steps of a quantised source activation between 0 and clip; 0: continuous */
 } snn_layer_info;
 
 /* Load a model file (core/model/README.md describes it). The file is mapped read-only and its F32 tensors are used in

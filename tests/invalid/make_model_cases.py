@@ -531,6 +531,68 @@ def _(m):
     m.graph[2]["clip"] = "6"
 
 
+@broken("levels-without-clip", "format", "levels must be 0..4096, and need a clip")
+def _(m):
+    m.graph[2]["levels"] = 4
+
+
+@broken("levels-too-many", "format", "'levels' must be")
+def _(m):
+    m.graph[2].update(clip=6, levels=5000)
+
+
+@broken("rounding-a-string", "format", "'rounding' must be a number")
+def _(m):
+    m.graph[2].update(clip=6, levels=4, rounding="down")
+
+
+@broken("rounding-one", "format", "rounding must be 0 or above and below 1")
+def _(m):
+    m.graph[2].update(clip=6, levels=4, rounding=1)
+
+
+def with_constant(m):
+    """A constant map of the convolution's shape, added to it."""
+    m.graph[2:2] = [{"name": "k", "op": "constant", "inputs": [], "shape": [2, 1, 1]},
+                    {"name": "sum", "op": "add", "inputs": [1, 2]}]
+    m.graph[4]["inputs"], m.graph[5]["inputs"] = [3], [4]
+    m.tensors["k.value"] = m.f32([1, 2])
+
+
+@broken("constant-without-value", "format", "k.value: this tensor is missing")
+def _(m):
+    with_constant(m)
+    del m.tensors["k.value"]
+
+
+@broken("constant-short", "format", "k.value: it has 1 elements")
+def _(m):
+    with_constant(m)
+    m.tensors["k.value"] = m.f32([1])
+
+
+@broken("constant-nan", "format", "k: it has no values, or one is not finite")
+def _(m):
+    with_constant(m)
+    m.tensors["k.value"] = m.f32([1, np.nan])
+
+
+@broken("constant-reads", "format", "k: 1 inputs, a layer of kind constant takes 0")
+def _(m):
+    with_constant(m)
+    m.graph[2]["inputs"] = [1]
+
+
+@broken("recommended-neuron-unknown", "unsupported", "'neuron' is 'spiky'")
+def _(m):
+    m.metadata["spiked.recommended"] = json.dumps({"timesteps": 16, "neuron": "spiky"})
+
+
+@broken("recommended-tau-zero", "format", "tau must be above 0 and at most 1")
+def _(m):
+    m.metadata["spiked.recommended"] = json.dumps({"timesteps": 16, "tau": 0})
+
+
 @broken("clip-negative", "format", "clip must be > 0")
 def _(m):
     m.graph[2]["clip"] = -6
@@ -743,6 +805,10 @@ def seeds():
     m.tensors["c.fire"] = m.f32([1, 2])
     m.tensors["c.amplitude"] = m.f32([1.5, 3])
     m.tensors["c.activation_max"] = m.f32([4, 0])
+    m = found["quantised"] = Model()
+    with_constant(m)
+    m.graph[4].update(clip=1.5, levels=8, rounding=0.5)
+    m.metadata["spiked.recommended"] = json.dumps({"timesteps": 8, "init": "half", "neuron": "lif", "tau": 0.5})
     return found
 
 
