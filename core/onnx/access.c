@@ -76,16 +76,18 @@ snn_status snn_onnx_constant(onnx_import *im, const onnx_node *node, uint32_t i,
   return SNN_OK;
 }
 
-snn_status snn_onnx_get_activation(onnx_import *im, const onnx_node *node, uint32_t i, bool pad_ok,
+snn_status snn_onnx_get_activation(onnx_import *im, const onnx_node *node, uint32_t i, unsigned takes,
                                    const onnx_activation **out) {
   onnx_value *v = snn_onnx_input(im, node, i);
   if (!v) return snn_onnx_fail(im, node, SNN_ERR_FORMAT, "its input %u is missing", i);
   const onnx_activation *a = v->activation;
   if (!a) return snn_onnx_unsupported(im, node, " on a constant input %u", i);
-  if (!pad_ok && (a->pad_top || a->pad_left || a->pad_bottom || a->pad_right)) {
-    snn_status status = snn_onnx_settle_pads(im, v);
-    if (status != SNN_OK) return status;
-  }
+  bool padded = a->pad_top || a->pad_left || a->pad_bottom || a->pad_right,
+       settles_pads = padded && !(takes & ONNX_PADS);
+  snn_status status = SNN_OK;
+  if (a->offset != 0 && (settles_pads || !(takes & ONNX_OFFSET))) status = snn_onnx_settle_offset(im, v);
+  if (status == SNN_OK && settles_pads) status = snn_onnx_settle_pads(im, v);
+  if (status != SNN_OK) return status;
   *out = v->activation;
   return SNN_OK;
 }
@@ -98,9 +100,9 @@ const snn_node *snn_onnx_layer(const onnx_import *im, const onnx_activation *a) 
   return &im->net->nodes[a->layer];
 }
 
-snn_status snn_onnx_get_map(onnx_import *im, const onnx_node *node, uint32_t i, bool pad_ok,
+snn_status snn_onnx_get_map(onnx_import *im, const onnx_node *node, uint32_t i, unsigned takes,
                             const onnx_activation **out) {
-  snn_status status = snn_onnx_get_activation(im, node, i, pad_ok, out);
+  snn_status status = snn_onnx_get_activation(im, node, i, takes, out);
   if (status != SNN_OK) return status;
   const onnx_activation *a = *out;
   snn_shape s = snn_onnx_shape(im, a);
@@ -214,6 +216,10 @@ snn_status snn_onnx_set_constant(onnx_import *im, const onnx_node *node, const o
   return SNN_OK;
 }
 
+void snn_onnx_set_offset(onnx_import *im, const onnx_node *node, double offset) {
+  output_value(im, node)->activation->offset = offset;
+}
+
 static snn_status set_activation(onnx_import *im, const onnx_node *node, const onnx_activation *a) {
   onnx_activation *copy = snn_arena_alloc(&im->scratch, 1, sizeof *copy);
   if (!copy) return snn_fail_memory(im->err, "a layer");
@@ -259,4 +265,11 @@ snn_status snn_onnx_floats(onnx_import *im, const onnx_node *node, size_t n, flo
   if (status != SNN_OK) return status;
   *out = snn_arena_alloc(&im->net->arena, n, sizeof **out);
   return *out ? SNN_OK : snn_fail_memory(im->err, "weights");
+}
+
+snn_status snn_onnx_numbers(onnx_import *im, const onnx_node *node, uint32_t n, double **out) {
+  snn_status status = snn_onnx_spend(im, node, n * sizeof **out);
+  if (status != SNN_OK) return status;
+  *out = snn_arena_alloc(&im->scratch, n, sizeof **out);
+  return *out ? SNN_OK : snn_fail_memory(im->err, "constants");
 }

@@ -142,6 +142,7 @@ static void mark_needed(onnx_import *im) {
       onnx_value *v = snn_onnx_input(im, node, k);
       if (!v) continue;
       v->needed = true;
+      if (!snn_slice_is(node->op, "Shape")) v->reader = node->index;
       v->n_uses += !snn_slice_is(node->op, "Shape");
     }
   }
@@ -236,6 +237,9 @@ static snn_status import_node(onnx_import *im, const onnx_node *node) {
                                 snn_onnx_text(node->domain, text, sizeof text));
   const onnx_operator *op = snn_onnx_operator(node->op);
   if (!op) return snn_onnx_unsupported(im, node, "; core/onnx/README.md lists those that are");
+  bool quantised;
+  snn_status status = snn_onnx_quantised(im, node, &quantised);
+  if (status != SNN_OK || quantised) return status;
   if (!op->apply && !op->fold) return snn_onnx_unsupported(im, node, "; what would be needed: %s", op->needed);
   if (node->n_inputs < op->min_inputs || node->n_inputs > op->max_inputs)
     return snn_onnx_fail(im, node, SNN_ERR_FORMAT, "%s takes %u to %u inputs, this one has %u", op->name,
@@ -247,7 +251,7 @@ static snn_status import_node(onnx_import *im, const onnx_node *node) {
       return snn_onnx_unsupported(im, node, " with its output %u in use; only the first one is", k);
   const onnx_const *in[ONNX_MAX_NODE_VALUES] = {NULL};
   bool all_constant;
-  snn_status status = gather_constants(im, node, in, &all_constant);
+  status = gather_constants(im, node, in, &all_constant);
   if (status != SNN_OK) return status;
   if (all_constant && op->fold) {
     onnx_const c = {.type = ONNX_INT64};
@@ -261,15 +265,17 @@ static snn_status import_node(onnx_import *im, const onnx_node *node) {
 /* The output's layer becomes the last one: whatever was added after it cannot be part of it. */
 static snn_status finish(onnx_import *im) {
   const onnx_port *port = &im->model.graph.outputs[0];
-  const onnx_activation *a = find_value(im, port->name)->activation;
+  onnx_value *output = find_value(im, port->name);
+  const onnx_activation *a = output->activation;
   char name[ONNX_LABEL];
   snn_onnx_text(port->name, name, sizeof name);
   if (!a) return snn_fail(im->err, SNN_ERR_FORMAT, name, "the output does not depend on the input");
   if (a->pad_top || a->pad_left || a->pad_bottom || a->pad_right)
     return snn_fail(im->err, SNN_ERR_UNSUPPORTED, name,
                     "the network ends in a Pad; Conv or AveragePool must follow it");
-  im->net->n_nodes = a->layer + 1;
-  return SNN_OK;
+  snn_status status = a->offset != 0 ? snn_onnx_settle_offset(im, output) : SNN_OK;
+  im->net->n_nodes = output->activation->layer + 1;
+  return status;
 }
 
 static snn_status run_import(onnx_import *im) {
@@ -282,12 +288,17 @@ static snn_status run_import(onnx_import *im) {
   if (status == SNN_OK) status = find_ends(im);
   if (status != SNN_OK) return status;
   mark_needed(im);
-  for (uint32_t i = 0; i < im->model.graph.n_nodes; i++) {
-    const onnx_node *node = &im->model.graph.nodes[im->order[i]];
-    if (!node_needed(im, node)) continue;
-    status = import_node(im, node);
-    if (status != SNN_OK) return status;
-  }
+  im->done = snn_arena_alloc(&im->scratch, im->model.graph.n_nodes, sizeof *im->done);
+  if (!im->done) return snn_fail_memory(im->err, "the order of nodes");
+  for (int constants = 1; constants >= 0; constants--) /* these first: who looks ahead finds them known */
+    for (uint32_t i = 0; i < im->model.graph.n_nodes; i++) {
+      const onnx_node *node = &im->model.graph.nodes[im->order[i]];
+      if ((constants && !snn_slice_is(node->op, "Constant")) || im->done[node->index] || !node_needed(im, node))
+        continue;
+      im->done[node->index] = true;
+      status = import_node(im, node);
+      if (status != SNN_OK) return status;
+    }
   return finish(im);
 }
 

@@ -20,13 +20,15 @@ typedef struct onnx_activation {
   bool shared;    /* something else reads this layer too, through another value */
   uint32_t rank;  /* of the view; dims[0] is ONNX_BATCH, the product of the others is the layer's size */
   int64_t dims[ONNX_MAX_RANK];
-  uint32_t pad_top, pad_left, pad_bottom, pad_right; /* zeros around a map that the next Conv or pooling takes in */
+  double offset; /* what is added to every element of the layer; the next Conv or Gemm takes it in (ops_quantised.c) */
+  uint32_t pad_top, pad_left, pad_bottom, pad_right; /* zeros around that sum which the next Conv or pooling takes in */
 } onnx_activation;
 
 typedef struct onnx_value {
   onnx_slice name;
   uint32_t producer;              /* node that makes it, or ONNX_NO_NODE */
   uint32_t n_uses;                /* reads by nodes that matter, and by the graph's output */
+  uint32_t reader;                /* a node that reads it: the only one where n_uses is 1 and it is no output */
   bool needed, is_output;         /* the graph's output depends on it; it is the output */
   const onnx_tensor *initializer; /* or NULL */
   onnx_const *constant;           /* at most one of these two is set, once known */
@@ -51,6 +53,7 @@ struct onnx_import {
   onnx_value *values;
   uint32_t n_values;
   uint32_t *order; /* nodes in topological order, one entry each */
+  bool *done;      /* by place in the file: it became part of an earlier node's layer, or is a constant known already */
   uint32_t *slots; /* hash table of value indices + 1, n_slots a power of two */
   uint32_t n_slots;
   onnx_name *names; /* hash table, n_names a power of two */
@@ -96,12 +99,13 @@ snn_status snn_onnx_spend(onnx_import *im, const onnx_node *node, size_t bytes);
 onnx_value *snn_onnx_input(onnx_import *im, const onnx_node *node, uint32_t i); /* NULL: omitted */
 /* The constant at input i; *out = NULL when it is omitted. Errors: UNSUPPORTED when it is computed at run time. */
 snn_status snn_onnx_constant(onnx_import *im, const onnx_node *node, uint32_t i, const onnx_const **out);
-/* The activation at input i; with pad_ok it may have zeros around it that the caller takes in, else they become part of
- * its layer. */
-snn_status snn_onnx_get_activation(onnx_import *im, const onnx_node *node, uint32_t i, bool pad_ok,
+/* What a caller takes in itself of what waits on an activation; the rest becomes layers of its own. */
+enum { ONNX_PADS = 1, ONNX_OFFSET = 2 };
+/* The activation at input i. */
+snn_status snn_onnx_get_activation(onnx_import *im, const onnx_node *node, uint32_t i, unsigned takes,
                                    const onnx_activation **out);
 /* The same, which must be seen as the map it is: [N,C,H,W]. */
-snn_status snn_onnx_get_map(onnx_import *im, const onnx_node *node, uint32_t i, bool pad_ok,
+snn_status snn_onnx_get_map(onnx_import *im, const onnx_node *node, uint32_t i, unsigned takes,
                             const onnx_activation **out);
 /* Output 0 is read by what the graph's output depends on. */
 bool snn_onnx_wanted(onnx_import *im, const onnx_node *node);
@@ -134,9 +138,13 @@ snn_status snn_onnx_emit(onnx_import *im, const onnx_node *node, snn_node *layer
                          const onnx_activation *view);
 /* Output 0 is input i, possibly seen differently. */
 snn_status snn_onnx_alias(onnx_import *im, const onnx_node *node, uint32_t i, const onnx_activation *seen);
+/* Output 0, which is a layer by now, has this offset. */
+void snn_onnx_set_offset(onnx_import *im, const onnx_node *node, double offset);
 snn_status snn_onnx_set_constant(onnx_import *im, const onnx_node *node, const onnx_const *c);
 /* Floats in the network's arena, charged to the budget. */
 snn_status snn_onnx_floats(onnx_import *im, const onnx_node *node, size_t n, float **out);
+/* Doubles for the import only, zeros, charged likewise. */
+snn_status snn_onnx_numbers(onnx_import *im, const onnx_node *node, uint32_t n, double **out);
 /* Name of the next layer, unique in its space; written to buf. In names.c. */
 snn_status snn_onnx_name_layer(onnx_import *im, const onnx_node *node, const snn_node *layer, onnx_slice weight,
                                char buf[SNN_MAX_NAME]);
@@ -162,6 +170,20 @@ snn_status snn_onnx_settle_pads(onnx_import *im, onnx_value *value);
  * arena. In ops_linear.c. */
 snn_status snn_onnx_emit_affine(onnx_import *im, const onnx_node *node, const onnx_activation *a, const float *scale,
                                 const float *bias, onnx_slice weight);
+
+/* Add a bias by channel to input i, which becomes output 0: into the convolution that makes it, if nothing else reads
+ * that. In ops_elementwise.c, like the bounds of a Clip. */
+snn_status snn_onnx_add_bias(onnx_import *im, const onnx_node *node, uint32_t i, const onnx_activation *a,
+                             const double *bias);
+snn_status snn_onnx_clip_bounds(onnx_import *im, const onnx_node *node, double *low, double *high);
+/* A run of nodes from `head` on that quantises an activation becomes a layer: *taken, with all of them done. In
+ * ops_quantised.c, like the next two. Errors: UNSUPPORTED (a rounding without bounds). */
+snn_status snn_onnx_quantised(onnx_import *im, const onnx_node *head, bool *taken);
+/* Turn the offset that waits on a value into a layer; its activation is that layer then. */
+snn_status snn_onnx_settle_offset(onnx_import *im, onnx_value *value);
+/* Output 0 is a convolution, just emitted, of a layer with this offset: take it into its bias, or, where zeros lie
+ * around that layer, into a constant map beside it. */
+snn_status snn_onnx_absorb_offset(onnx_import *im, const onnx_node *node, double offset);
 
 /* ---- handlers, by file ---- */
 /* ops_linear.c */

@@ -34,8 +34,8 @@ static snn_status reserve(onnx_import *im, onnx_name *slot, const char *text, bo
 /* Append "_2", "_3"... until the name is free, and take it. */
 static snn_status make_unique(onnx_import *im, bool neuron, char buf[SNN_MAX_NAME]) {
   if (!im->names) {
-    im->n_names = 16; /* a value adds three layers at most: its zeros, an Add and a bias; so some slots stay free */
-    while (im->n_names < 4 * (im->n_values + 2)) im->n_names *= 2;
+    im->n_names = 16; /* a value adds six layers at most, with its zeros and its offset; so some slots stay free */
+    while (im->n_names < 8 * (im->n_values + 2)) im->n_names *= 2;
     im->names = snn_arena_alloc(&im->scratch, im->n_names, sizeof *im->names);
     if (!im->names) return snn_fail_memory(im->err, "names");
   }

@@ -6,6 +6,7 @@
 #define ACTIVATION "an activation that spikes can stand for: Relu, or Clip from 0 to a bound"
 #define UPSAMPLING "layers that enlarge a map"
 #define CONTROL    "a graph without branches or loops; export the model with constant control flow"
+#define ROUNDING   "bounds below and above it: Clip(0, 1), Mul by the levels, Floor, Div by the levels, for example"
 #define QUANTISED  "the float model: export it before quantisation"
 
 static const onnx_operator operators[] = {
@@ -51,6 +52,7 @@ static const onnx_operator operators[] = {
     {"Elu", 0, ONNX_MAX_NODE_VALUES, NULL, NULL, ACTIVATION},
     {"Erf", 0, ONNX_MAX_NODE_VALUES, NULL, NULL, ACTIVATION},
     {"Exp", 0, ONNX_MAX_NODE_VALUES, NULL, NULL, ACTIVATION},
+    {"Floor", 0, ONNX_MAX_NODE_VALUES, NULL, NULL, ROUNDING},
     {"GRU", 0, ONNX_MAX_NODE_VALUES, NULL, NULL, RECURRENT},
     {"Gelu", 0, ONNX_MAX_NODE_VALUES, NULL, NULL, ACTIVATION},
     {"HardSigmoid", 0, ONNX_MAX_NODE_VALUES, NULL, NULL, ACTIVATION},
@@ -68,6 +70,7 @@ static const onnx_operator operators[] = {
     {"QuantizeLinear", 0, ONNX_MAX_NODE_VALUES, NULL, NULL, QUANTISED},
     {"RNN", 0, ONNX_MAX_NODE_VALUES, NULL, NULL, RECURRENT},
     {"Resize", 0, ONNX_MAX_NODE_VALUES, NULL, NULL, UPSAMPLING},
+    {"Round", 0, ONNX_MAX_NODE_VALUES, NULL, NULL, ROUNDING},
     {"Scan", 0, ONNX_MAX_NODE_VALUES, NULL, NULL, CONTROL},
     {"Selu", 0, ONNX_MAX_NODE_VALUES, NULL, NULL, ACTIVATION},
     {"Sigmoid", 0, ONNX_MAX_NODE_VALUES, NULL, NULL, ACTIVATION},

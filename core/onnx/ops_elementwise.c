@@ -15,7 +15,7 @@ static snn_status emit_neurons(onnx_import *im, const onnx_node *node, const onn
 
 snn_status snn_onnx_relu(onnx_import *im, const onnx_node *node) {
   const onnx_activation *a;
-  snn_status status = snn_onnx_get_activation(im, node, 0, false, &a);
+  snn_status status = snn_onnx_get_activation(im, node, 0, 0, &a);
   if (status != SNN_OK) return status;
   if (snn_onnx_layer(im, a)->kind == SNN_LAYER_NEURON) return snn_onnx_alias(im, node, 0, a); /* it is >= 0 already */
   return emit_neurons(im, node, a, INFINITY);
@@ -34,12 +34,16 @@ static snn_status get_bound(onnx_import *im, const onnx_node *node, uint32_t i, 
   return SNN_OK;
 }
 
+snn_status snn_onnx_clip_bounds(onnx_import *im, const onnx_node *node, double *low, double *high) {
+  snn_status status = get_bound(im, node, 1, "min", -FLT_MAX, low);
+  return status == SNN_OK ? get_bound(im, node, 2, "max", FLT_MAX, high) : status;
+}
+
 snn_status snn_onnx_clip(onnx_import *im, const onnx_node *node) {
   const onnx_activation *a;
   double low = 0, high = 0;
-  snn_status status = snn_onnx_get_activation(im, node, 0, false, &a);
-  if (status == SNN_OK) status = get_bound(im, node, 1, "min", -FLT_MAX, &low);
-  if (status == SNN_OK) status = get_bound(im, node, 2, "max", FLT_MAX, &high);
+  snn_status status = snn_onnx_get_activation(im, node, 0, 0, &a);
+  if (status == SNN_OK) status = snn_onnx_clip_bounds(im, node, &low, &high);
   if (status != SNN_OK) return status;
   if (low != 0 || !(high > 0))
     return snn_onnx_unsupported(im, node, " from %g to %g; spikes need a lower bound of 0 and an upper one above it",
@@ -57,7 +61,7 @@ snn_status snn_onnx_clip(onnx_import *im, const onnx_node *node) {
 
 snn_status snn_onnx_identity(onnx_import *im, const onnx_node *node) {
   const onnx_activation *a;
-  snn_status status = snn_onnx_get_activation(im, node, 0, true, &a);
+  snn_status status = snn_onnx_get_activation(im, node, 0, ONNX_PADS | ONNX_OFFSET, &a);
   return status == SNN_OK ? snn_onnx_alias(im, node, 0, a) : status;
 }
 
@@ -83,7 +87,7 @@ snn_status snn_onnx_softmax(onnx_import *im, const onnx_node *node) {
   const onnx_activation *a;
   int64_t axis;
   uint32_t k;
-  snn_status status = snn_onnx_get_activation(im, node, 0, false, &a);
+  snn_status status = snn_onnx_get_activation(im, node, 0, 0, &a);
   if (status == SNN_OK) status = snn_onnx_get_int(im, node, "axis", im->model.opset < 13 ? 1 : -1, &axis);
   if (status != SNN_OK) return status;
   if (!snn_onnx_is_last(im, node))
@@ -135,17 +139,11 @@ static snn_status emit_constants(onnx_import *im, const onnx_node *node, const o
   return snn_onnx_emit_affine(im, node, a, w, b, (onnx_slice){NULL, 0});
 }
 
-static snn_status new_numbers(onnx_import *im, const onnx_node *node, uint32_t n, double **out) {
-  snn_status status = snn_onnx_spend(im, node, n * sizeof **out);
-  if (status != SNN_OK) return status;
-  *out = snn_arena_alloc(&im->scratch, n, sizeof **out);
-  return *out ? SNN_OK : snn_fail_memory(im->err, "constants");
-}
-
-/* Add a bias by channel to input i: into the bias of the convolution that makes it, if nothing else reads that. */
-static snn_status add_bias(onnx_import *im, const onnx_node *node, uint32_t i, const onnx_activation *a,
-                           const double *bias) {
+snn_status snn_onnx_add_bias(onnx_import *im, const onnx_node *node, uint32_t i, const onnx_activation *a,
+                             const double *bias) {
   snn_node *layer = &im->net->nodes[a->layer];
+  if (layer->kind == SNN_LAYER_ADD && im->net->nodes[layer->inputs[1]].kind == SNN_LAYER_CONSTANT)
+    layer = &im->net->nodes[layer->inputs[0]]; /* a convolution that took an offset in; nothing else sees it */
   if (layer->kind != SNN_LAYER_CONV || !snn_onnx_exclusive(im, node, i, a))
     return emit_constants(im, node, a, NULL, bias);
   float *sum;
@@ -172,7 +170,7 @@ static snn_status gather_branches(onnx_import *im, const onnx_node *node, uint32
   *n_branches = 0;
   for (uint32_t i = 0; i < node->n_inputs; i++) {
     if (snn_onnx_is_constant(im, node, i)) continue;
-    snn_status status = snn_onnx_get_activation(im, node, i, false, &b);
+    snn_status status = snn_onnx_get_activation(im, node, i, 0, &b);
     if (status != SNN_OK) return status;
     if (!a) {
       a = b;
@@ -200,11 +198,11 @@ snn_status snn_onnx_sum(onnx_import *im, const onnx_node *node) {
   for (uint32_t i = 0; i < node->n_inputs; i++) {
     if (!snn_onnx_is_constant(im, node, i)) continue;
     status = get_channel_constant(im, node, i, &a, &c);
-    if (status == SNN_OK && !bias) status = new_numbers(im, node, n_channels, &bias);
+    if (status == SNN_OK && !bias) status = snn_onnx_numbers(im, node, n_channels, &bias);
     if (status != SNN_OK) return status;
     for (uint32_t k = 0; k < n_channels; k++) bias[k] += channel(&c, k);
   }
-  if (n_branches == 1) return bias ? add_bias(im, node, first, &a, bias) : snn_onnx_alias(im, node, first, &a);
+  if (n_branches == 1) return bias ? snn_onnx_add_bias(im, node, first, &a, bias) : snn_onnx_alias(im, node, first, &a);
   snn_node layer = {.kind = SNN_LAYER_ADD, .n_inputs = n_branches, .inputs = inputs};
   status = snn_onnx_emit(im, node, &layer, (onnx_slice){NULL, 0}, &a);
   if (status != SNN_OK || !bias) return status;
@@ -218,7 +216,7 @@ static snn_status split_operands(onnx_import *im, const onnx_node *node, uint32_
   if (!snn_onnx_is_constant(im, node, 1 - *activation))
     return snn_onnx_unsupported(im, node, " on two activations; one of them must be constant");
   const onnx_activation *found;
-  snn_status status = snn_onnx_get_activation(im, node, *activation, false, &found);
+  snn_status status = snn_onnx_get_activation(im, node, *activation, 0, &found);
   if (status != SNN_OK) return status;
   *a = *found;
   return get_channel_constant(im, node, 1 - *activation, found, c);
@@ -232,14 +230,14 @@ snn_status snn_onnx_sub(onnx_import *im, const onnx_node *node) {
   snn_status status = split_operands(im, node, &i, &a, &c);
   if (status != SNN_OK) return status;
   uint32_t n = snn_onnx_shape(im, &a).c;
-  status = new_numbers(im, node, n, &bias);
-  if (status == SNN_OK) status = new_numbers(im, node, n, &scale);
+  status = snn_onnx_numbers(im, node, n, &bias);
+  if (status == SNN_OK) status = snn_onnx_numbers(im, node, n, &scale);
   if (status != SNN_OK) return status;
   for (uint32_t k = 0; k < n; k++) {
     bias[k] = i == 0 ? -channel(&c, k) : channel(&c, k);
     scale[k] = -1.0;
   }
-  return i == 0 ? add_bias(im, node, i, &a, bias) : emit_constants(im, node, &a, scale, bias);
+  return i == 0 ? snn_onnx_add_bias(im, node, i, &a, bias) : emit_constants(im, node, &a, scale, bias);
 }
 
 /* Multiply by the constant, or by its inverse. */
@@ -252,7 +250,7 @@ static snn_status scale_by(onnx_import *im, const onnx_node *node, bool inverse)
   if (status != SNN_OK) return status;
   if (inverse && i != 0) return snn_onnx_unsupported(im, node, " of a constant by an activation");
   uint32_t n = snn_onnx_shape(im, &a).c;
-  status = new_numbers(im, node, n, &scale);
+  status = snn_onnx_numbers(im, node, n, &scale);
   if (status != SNN_OK) return status;
   for (uint32_t k = 0; k < n; k++) scale[k] = inverse ? 1.0 / channel(&c, k) : channel(&c, k);
   return emit_constants(im, node, &a, scale, NULL);

@@ -55,7 +55,7 @@ snn_status snn_onnx_conv(onnx_import *im, const onnx_node *node) {
   if (!w) return snn_onnx_fail(im, node, SNN_ERR_FORMAT, "it has no weights");
   if (w->rank == 3 || w->rank == 5)
     return snn_onnx_unsupported(im, node, " in %u dimensions; only two-dimensional convolutions are", w->rank - 2);
-  status = snn_onnx_get_map(im, node, 0, true, &a);
+  status = snn_onnx_get_map(im, node, 0, ONNX_PADS | ONNX_OFFSET, &a);
   if (status != SNN_OK) return status;
   snn_shape in = snn_onnx_shape(im, a);
   int64_t groups, kernel[ONNX_MAX_RANK];
@@ -90,7 +90,9 @@ snn_status snn_onnx_conv(onnx_import *im, const onnx_node *node) {
   if (status != SNN_OK) return status;
   layer.conv.weights = weights;
   layer.conv.bias = bias;
-  return snn_onnx_emit(im, node, &layer, w->name, NULL);
+  double offset = a->offset;
+  status = snn_onnx_emit(im, node, &layer, w->name, NULL);
+  return status == SNN_OK ? snn_onnx_absorb_offset(im, node, offset) : status;
 }
 
 /* y = alpha * x W + beta * b, with W [features][outputs], or [outputs][features] when transposed: a convolution whose
@@ -98,7 +100,7 @@ snn_status snn_onnx_conv(onnx_import *im, const onnx_node *node) {
 static snn_status emit_linear(onnx_import *im, const onnx_node *node, const onnx_const *w, bool transposed,
                               double alpha, const onnx_const *b, double beta) {
   const onnx_activation *a;
-  snn_status status = snn_onnx_get_activation(im, node, 0, false, &a);
+  snn_status status = snn_onnx_get_activation(im, node, 0, ONNX_OFFSET, &a);
   if (status != SNN_OK) return status;
   if (a->rank != 2)
     return snn_onnx_unsupported(im, node, " on a %u-dimensional value; flatten it to [batch, features] first", a->rank);
@@ -128,7 +130,9 @@ static snn_status emit_linear(onnx_import *im, const onnx_node *node, const onnx
   layer.conv.weights = weights;
   layer.conv.bias = bias;
   onnx_activation view = {.rank = 2, .dims = {ONNX_BATCH, n_out}};
-  return snn_onnx_emit(im, node, &layer, w->name, &view);
+  double offset = a->offset;
+  status = snn_onnx_emit(im, node, &layer, w->name, &view);
+  return status == SNN_OK ? snn_onnx_absorb_offset(im, node, offset) : status;
 }
 
 snn_status snn_onnx_gemm(onnx_import *im, const onnx_node *node) {
@@ -171,7 +175,7 @@ snn_status snn_onnx_batch_norm(onnx_import *im, const onnx_node *node) {
   const onnx_const *p[4]; /* gamma, beta, mean, variance */
   int64_t training, spatial;
   float epsilon;
-  snn_status status = snn_onnx_get_activation(im, node, 0, false, &a);
+  snn_status status = snn_onnx_get_activation(im, node, 0, 0, &a);
   if (status == SNN_OK) status = snn_onnx_get_int(im, node, "training_mode", 0, &training);
   if (status == SNN_OK) status = snn_onnx_get_int(im, node, "spatial", 1, &spatial);
   if (status == SNN_OK) status = snn_onnx_get_float(im, node, "epsilon", 1e-5f, &epsilon);

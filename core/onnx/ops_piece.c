@@ -35,7 +35,7 @@ snn_status snn_onnx_concat(onnx_import *im, const onnx_node *node) {
   for (uint32_t i = 0; status == SNN_OK && i < node->n_inputs; i++) {
     if (snn_onnx_is_constant(im, node, i))
       return snn_onnx_unsupported(im, node, " of a layer and a constant (input %u)", i);
-    status = snn_onnx_get_activation(im, node, i, false, &b);
+    status = snn_onnx_get_activation(im, node, i, 0, &b);
     if (status != SNN_OK) return status;
     if (!a) {
       a = b;
@@ -68,9 +68,9 @@ static snn_status emit_slice(onnx_import *im, const onnx_node *node, const onnx_
 
 /* The activation at input 0: a map, or a vector of channels. */
 static snn_status get_sliceable(onnx_import *im, const onnx_node *node, const onnx_activation **out) {
-  snn_status status = snn_onnx_get_activation(im, node, 0, false, out);
+  snn_status status = snn_onnx_get_activation(im, node, 0, 0, out);
   if (status != SNN_OK || ((*out)->rank == 2 && channels_apart(im, *out))) return status;
-  return snn_onnx_get_map(im, node, 0, false, out);
+  return snn_onnx_get_map(im, node, 0, 0, out);
 }
 
 snn_status snn_onnx_slice(onnx_import *im, const onnx_node *node) {
@@ -223,7 +223,7 @@ snn_status snn_onnx_pad(onnx_import *im, const onnx_node *node) {
   double value = 0;
   bool all_zero = false;
   int64_t pads[2 * ONNX_MAX_RANK] = {0};
-  snn_status status = snn_onnx_get_activation(im, node, 0, true, &a);
+  snn_status status = snn_onnx_get_activation(im, node, 0, ONNX_PADS | ONNX_OFFSET, &a);
   if (status == SNN_OK) status = get_pads(im, node, a->rank, pads, &all_zero);
   if (status == SNN_OK) status = snn_onnx_get_text(im, node, "mode", &mode);
   if (status == SNN_OK) status = get_pad_value(im, node, &value);
@@ -231,7 +231,7 @@ snn_status snn_onnx_pad(onnx_import *im, const onnx_node *node) {
   if (all_zero) return snn_onnx_alias(im, node, 0, a);
   if ((mode.n && !snn_slice_is(mode, "constant")) || value != 0)
     return snn_onnx_unsupported(im, node, " with a mode other than constant or a value other than 0");
-  status = snn_onnx_get_map(im, node, 0, true, &a);
+  status = snn_onnx_get_map(im, node, 0, ONNX_PADS | ONNX_OFFSET, &a);
   if (status != SNN_OK) return status;
   if (pads[0] || pads[4]) return snn_onnx_unsupported(im, node, " of the batch");
   const int64_t begin[3] = {pads[1], pads[2], pads[3]}, end[3] = {pads[5], pads[6], pads[7]};
@@ -248,6 +248,6 @@ snn_status snn_onnx_pad(onnx_import *im, const onnx_node *node) {
     if (waits) *fields[k] += (uint32_t)wanted[k];
   }
   if (waits) return snn_onnx_alias(im, node, 0, &view);
-  status = snn_onnx_get_map(im, node, 0, false, &a); /* earlier zeros are values like others now */
+  status = snn_onnx_get_map(im, node, 0, 0, &a); /* earlier zeros are values like others now */
   return status == SNN_OK ? emit_padded(im, node, a, begin, end) : status;
 }

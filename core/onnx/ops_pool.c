@@ -107,7 +107,10 @@ static snn_status emit_pool(onnx_import *im, const onnx_node *node, snn_layer_ki
       w->pad_right >= w->kernel_w)
     return snn_onnx_unsupported(im, node, " with padding as large as its %ux%u window", w->kernel_h, w->kernel_w);
   snn_node layer = {.kind = kind, .n_inputs = 1, .inputs = &a->layer, .pool = *pool};
-  return snn_onnx_emit(im, node, &layer, (onnx_slice){NULL, 0}, view);
+  double offset = a->offset; /* the average or maximum of what is all shifted alike is shifted alike */
+  snn_status status = snn_onnx_emit(im, node, &layer, (onnx_slice){NULL, 0}, view);
+  if (status == SNN_OK) snn_onnx_set_offset(im, node, offset);
+  return status;
 }
 
 /* Kernel and window of AveragePool and MaxPool. *out is the operator's own window; *over_h and *over_w are what
@@ -138,7 +141,7 @@ snn_status snn_onnx_average_pool(onnx_import *im, const onnx_node *node) {
   int64_t include;
   uint32_t over_h = 0, over_w = 0;
   snn_pool pool = {.count_include_pad = false};
-  snn_status status = snn_onnx_get_map(im, node, 0, true, &a);
+  snn_status status = snn_onnx_get_map(im, node, 0, ONNX_PADS | ONNX_OFFSET, &a);
   if (status == SNN_OK) status = snn_onnx_get_int(im, node, "count_include_pad", 0, &include);
   if (status == SNN_OK) status = pool_window(im, node, a, &pool.window, &over_h, &over_w);
   if (status != SNN_OK) return status;
@@ -147,6 +150,8 @@ snn_status snn_onnx_average_pool(onnx_import *im, const onnx_node *node) {
   if (has_pad(a) && own_pads && !include)
     return snn_onnx_unsupported(im, node, " with uncounted padding of its own after a Pad");
   pool.count_include_pad = has_pad(a) || (own_pads && include); /* zeros of a Pad are values like others */
+  if (pool.count_include_pad) status = snn_onnx_get_map(im, node, 0, ONNX_PADS, &a); /* zeros have no offset */
+  if (status != SNN_OK) return status;
   if (pool.count_include_pad && (over_h || over_w))
     return snn_onnx_unsupported(im, node,
                                 " with ceil_mode and counted padding where the last window reaches beyond it");
@@ -178,15 +183,15 @@ snn_status snn_onnx_max_pool(onnx_import *im, const onnx_node *node) {
   int64_t storage_order;
   uint32_t over_h = 0, over_w = 0;
   snn_pool pool = {.count_include_pad = false};
-  snn_status status = snn_onnx_get_map(im, node, 0, true, &a);
+  snn_status status = snn_onnx_get_map(im, node, 0, ONNX_PADS | ONNX_OFFSET, &a);
   if (status == SNN_OK) status = snn_onnx_get_int(im, node, "storage_order", 0, &storage_order);
   if (status == SNN_OK) status = pool_window(im, node, a, &pool.window, &over_h, &over_w);
   if (status != SNN_OK) return status;
   if (storage_order) return snn_onnx_unsupported(im, node, " with a storage_order");
-  if (has_pad(a) && takes_zeros(im, a, &pool.window))
+  if (has_pad(a) && a->offset == 0 && takes_zeros(im, a, &pool.window))
     take_pads_in(a, &pool.window);
   else
-    status = snn_onnx_get_map(im, node, 0, false, &a);
+    status = snn_onnx_get_map(im, node, 0, ONNX_OFFSET, &a);
   if (status != SNN_OK) return status;
   pool.window.pad_bottom += over_h;
   pool.window.pad_right += over_w;
@@ -203,13 +208,13 @@ static snn_status pool_all(onnx_import *im, const onnx_node *node, snn_layer_kin
 
 snn_status snn_onnx_global_average_pool(onnx_import *im, const onnx_node *node) {
   const onnx_activation *a;
-  snn_status status = snn_onnx_get_map(im, node, 0, false, &a);
+  snn_status status = snn_onnx_get_map(im, node, 0, ONNX_OFFSET, &a);
   return status == SNN_OK ? pool_all(im, node, SNN_LAYER_AVGPOOL, a, NULL) : status;
 }
 
 snn_status snn_onnx_global_max_pool(onnx_import *im, const onnx_node *node) {
   const onnx_activation *a;
-  snn_status status = snn_onnx_get_map(im, node, 0, false, &a);
+  snn_status status = snn_onnx_get_map(im, node, 0, ONNX_OFFSET, &a);
   return status == SNN_OK ? pool_all(im, node, SNN_LAYER_MAXPOOL, a, NULL) : status;
 }
 
@@ -218,7 +223,7 @@ snn_status snn_onnx_reduce_mean(onnx_import *im, const onnx_node *node) {
   int64_t axes[ONNX_MAX_RANK], keep, no_op;
   uint32_t n_axes;
   bool given, all = true, any = false, reduced[ONNX_MAX_RANK] = {false};
-  snn_status status = snn_onnx_get_activation(im, node, 0, false, &a);
+  snn_status status = snn_onnx_get_activation(im, node, 0, ONNX_OFFSET, &a);
   if (status == SNN_OK) status = snn_onnx_get_list(im, node, "axes", 1, axes, &n_axes, &given);
   if (status == SNN_OK) status = snn_onnx_get_int(im, node, "keepdims", 1, &keep);
   if (status == SNN_OK) status = snn_onnx_get_int(im, node, "noop_with_empty_axes", 0, &no_op);

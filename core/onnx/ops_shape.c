@@ -11,7 +11,7 @@ snn_status snn_onnx_flatten(onnx_import *im, const onnx_node *node) {
   const onnx_activation *a;
   int64_t axis;
   uint32_t k;
-  snn_status status = snn_onnx_get_activation(im, node, 0, false, &a);
+  snn_status status = snn_onnx_get_activation(im, node, 0, ONNX_OFFSET, &a);
   if (status == SNN_OK) status = snn_onnx_get_int(im, node, "axis", 1, &axis);
   if (status != SNN_OK) return status;
   if (!snn_onnx_axis(axis, a->rank, &k) || k != 1)
@@ -31,7 +31,7 @@ snn_status snn_onnx_reshape(onnx_import *im, const onnx_node *node) {
   const onnx_activation *a;
   const onnx_const *target;
   int64_t allow_zero;
-  snn_status status = snn_onnx_get_activation(im, node, 0, false, &a);
+  snn_status status = snn_onnx_get_activation(im, node, 0, ONNX_OFFSET, &a);
   if (status == SNN_OK) status = snn_onnx_constant(im, node, 1, &target);
   if (status == SNN_OK) status = snn_onnx_get_int(im, node, "allowzero", 0, &allow_zero);
   if (status != SNN_OK) return status;
@@ -67,7 +67,7 @@ snn_status snn_onnx_squeeze(onnx_import *im, const onnx_node *node) {
   int64_t axes[ONNX_MAX_RANK];
   uint32_t n_axes;
   bool given;
-  snn_status status = snn_onnx_get_activation(im, node, 0, false, &a);
+  snn_status status = snn_onnx_get_activation(im, node, 0, ONNX_OFFSET, &a);
   if (status == SNN_OK) status = snn_onnx_get_list(im, node, "axes", 1, axes, &n_axes, &given);
   if (status != SNN_OK) return status;
   if (!given && im->batch == 1)
@@ -84,7 +84,7 @@ snn_status snn_onnx_unsqueeze(onnx_import *im, const onnx_node *node) {
   int64_t axes[ONNX_MAX_RANK];
   uint32_t n_axes;
   bool given;
-  snn_status status = snn_onnx_get_activation(im, node, 0, false, &a);
+  snn_status status = snn_onnx_get_activation(im, node, 0, ONNX_OFFSET, &a);
   if (status == SNN_OK) status = snn_onnx_get_list(im, node, "axes", 1, axes, &n_axes, &given);
   if (status != SNN_OK) return status;
   onnx_activation view = *a;
@@ -99,7 +99,7 @@ snn_status snn_onnx_transpose(onnx_import *im, const onnx_node *node) {
   int64_t permutation[ONNX_MAX_RANK];
   uint32_t n;
   bool given;
-  snn_status status = snn_onnx_get_activation(im, node, 0, true, &a);
+  snn_status status = snn_onnx_get_activation(im, node, 0, ONNX_PADS | ONNX_OFFSET, &a);
   if (status == SNN_OK) status = snn_onnx_get_ints(im, node, "perm", permutation, &n, &given);
   if (status != SNN_OK) return status;
   bool same = given && n == a->rank;
@@ -113,7 +113,7 @@ snn_status snn_onnx_shape_of(onnx_import *im, const onnx_node *node) {
   onnx_const c;
   uint8_t *data;
   int64_t start, end;
-  snn_status status = snn_onnx_get_activation(im, node, 0, false, &a);
+  snn_status status = snn_onnx_get_activation(im, node, 0, ONNX_OFFSET, &a);
   if (status == SNN_OK) status = snn_onnx_get_int(im, node, "start", 0, &start);
   if (status == SNN_OK) status = snn_onnx_get_int(im, node, "end", ONNX_MAX_RANK, &end);
   if (status != SNN_OK) return status;

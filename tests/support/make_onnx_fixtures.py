@@ -2,7 +2,8 @@
 """Write small ONNX models for the importer's tests: make_onnx_fixtures.py FOLDER
 
 FOLDER/accepted/<case>/{model.onnx,input.f32,scores.f32}: every supported operator in its old and new forms, one picture
-([C,H,W] float32, little-endian) and the scores torch gives for it, node by node. FOLDER/refused/<case>/{model.onnx,
+([C,H,W] float32, little-endian) and the scores torch gives for it, node by node. FOLDER/quantised/<case>/: the same for networks whose activations are quantised.
+FOLDER/refused/<case>/{model.onnx,
 expected.txt}: models that must be refused; expected.txt holds the status name on its first line and, on its second, a
 piece of "<where>: <text>". Deterministic: the same bytes at every run. Says nothing about thresholds or accuracy.
 """
@@ -353,6 +354,72 @@ def external(folder):
     return made
 
 
+# ---- quantised: neurons with asg at T = levels give the float network's own numbers ----
+
+
+def quantised():
+    k = {"k": weights(4, 2, 3, 3), "kb": weights(4), "m": weights(4, 4, 3, 3), "mb": weights(4), "low": real(0),
+         "high": real(1), "eight": real(8), "half": real(0.5), "theta": real(1.5), "four": real(4)}
+    first = node("Conv", "x k kb", "c", pads=[1, 1, 1, 1])
+    second = node("Conv", "q m mb", "d", pads=[1, 1, 1, 1])
+
+    def levels(x, y, *steps):
+        """x through steps such as "Mul eight" to y."""
+        names = [x] + [f"{y}{i}" for i in range(len(steps) - 1)] + [y]
+        return [node(s.split()[0], " ".join([a, *s.split()[1:]]), b) for s, a, b in zip(steps, names, names[1:])]
+
+    def net(*steps, more=None, middle=(second,), after="d", shape=(4, 6, 6), opset=13):
+        return with_head([first, *levels("c", "q", *steps), *middle, *levels(after, "h", *steps)], {**k, **(more or {})},
+                         (2, 6, 6), shape, opset=opset)
+
+    vr = ("Clip low high", "Mul eight", "Floor", "Div eight")
+    yield "vr", net(*vr)
+    yield "vr-clip-behind", net("Mul four", "Floor", "Clip low four", "Div four")
+    yield "vr-relu", net("Relu", "Mul eight", "Floor", "Div eight", "Clip low high")
+    yield "qcfs", net("Div theta", "Clip low high", "Mul four", "Add half", "Floor", "Mul theta", "Div four")
+    yield "round", net("Clip low high", "Mul eight", "Round", "Div eight")
+    yield "scaled", net("Mul half", "Clip low high", "Mul four", "Floor", "Div four")  # its drive is scaled
+    quarter = {"low": real(0.25)}
+    yield "vr-from-two", net(*vr, more=quarter)  # an offset that meets zero padding
+    yield "vr-below-zero", net(*vr, more={"low": real(-0.5), "high": real(0.5)})
+    yield "vr-from-two-unpadded", net(*vr, more=quarter, middle=[node("Conv", "q m mb", "d")], shape=(4, 4, 4))
+    groups = {"m": weights(4, 2, 3, 3), **quarter}
+    yield "vr-from-two-groups-strides", net(*vr, more=groups, middle=[
+        node("Conv", "q m mb", "d", pads=[1, 0, 2, 1], group=2, strides=[2, 1], dilations=[1, 2])], shape=(4, 4, 3))
+    pools = [node("MaxPool", "q", "p", kernel_shape=[2, 2], strides=[2, 2]), node("AveragePool", "p", "e",
+             kernel_shape=[2, 2]), node("Conv", "e m mb", "d", pads=[1, 1, 1, 1])]
+    yield "vr-from-two-pools", net(*vr, more=quarter, middle=pools, shape=(4, 2, 2))
+    pad = [node("Pad", "q p", "e"), node("Conv", "e m mb", "d")]
+    yield "vr-from-two-pad", net(*vr, more={**quarter, "p": ints(0, 0, 1, 1, 0, 0, 1, 1)}, middle=pad)
+    counted = [node("AveragePool", "q", "e", kernel_shape=[2, 2], pads=[1, 1, 0, 0], count_include_pad=1),
+               node("Conv", "e m mb", "d", pads=[1, 1, 1, 1])]
+    yield "vr-from-two-counted-pads", net(*vr, more=quarter, middle=counted)
+    yield "vr-from-two-residual", net(*vr, more=quarter, middle=[second, node("Add", "d q", "e")], after="e")
+    yield "vr-from-two-concat", net(*vr, more={**quarter, "m": weights(4, 8, 3, 3)}, middle=[
+        node("Concat", "q q", "e", axis=1), node("Conv", "e m mb", "d", pads=[1, 1, 1, 1])])
+    tail = [node("GlobalAveragePool", "q", "g"), node("Flatten", "g", "y")]
+    yield "vr-from-two-last", model([first, *levels("c", "q", *vr)] + tail, {**k, **quarter}, (2, 6, 6))
+    by_attribute = ("Clip", "Mul eight", "Floor", "Div eight")
+    old = net(*by_attribute, opset=9)
+    for n in old.graph.node:
+        if n.op_type == "Clip":
+            n.attribute.extend([helper.make_attribute("min", 0.0), helper.make_attribute("max", 1.0)])
+    yield "vr-opset-9", old
+    behind = net(*vr)  # constants as nodes, each just before its reader, as torch writes them
+    for name in ("low", "high", "eight"):
+        t = next(t for t in behind.graph.initializer if t.name == name)
+        behind.graph.initializer.remove(t)
+        at = max(i for i, n in enumerate(behind.graph.node[:6]) if name in n.input)
+        behind.graph.node.insert(at, node("Constant", "", name, value=t))
+    yield "vr-constant-nodes", behind
+    ice = {"k": weights(4, 6, 3, 3), "t": real(4), "t1": real(5), "t2": real(3)}  # YZW Algorithm 3
+    parts = [levels("x", f"i{i}", "Clip low high", f"Mul {n}", "Floor", "Clip low t", "Div t")
+             for i, n in enumerate(("t", "t1", "t2"))]
+    yield "ice", with_head([n for part in parts for n in part] + [node("Concat", "i0 i1 i2", "i", axis=1),
+                           node("Conv", "i k kb", "c"), *levels("c", "h", "Clip low high", "Mul t", "Floor", "Div t")],
+                           {**k, **ice}, (2, 6, 6), (4, 4, 4))
+
+
 # ---- refused ----
 
 
@@ -475,6 +542,18 @@ def refused():
               model([node("ConstantOfShape", "n", "c"), node("Add", "x c", "y")], {"n": ints(1 << 20, 1 << 20)},
                     (2, 4, 4)))
     yield bad("branch", "unsupported", "without branches", one("If"))
+    yield bad("floor-unbounded", "unsupported", "f: operator Floor (opset 13) is not supported without a bound",
+              model([node("Relu", "x", "r"), node("Floor", "r", "y", "f")], {}, (2, 4, 4)))
+    steps = {"low": real(0), "high": real(0.3), "four": real(4), "many": real(5000), "one": real(1)}
+    yield bad("floor-between-levels", "unsupported", "lies between two levels", model(
+        [node("Mul", "x four", "a"), node("Floor", "a", "b"), node("Div", "b four", "c"),
+         node("Clip", "c low high", "y")], steps, (2, 4, 4)))
+    yield bad("floor-levels", "unsupported", "to 5000 levels; 1 to 4096", model(
+        [node("Clip", "x low one", "a"), node("Mul", "a many", "b"), node("Floor", "b", "y")], steps, (2, 4, 4)))
+    yield bad("floor-no-level", "unsupported", "to 0 levels", model(
+        [node("Clip", "x low high", "a"), node("Floor", "a", "y")], steps, (2, 4, 4)))
+    yield bad("floor-per-channel", "unsupported", "without a bound", model(
+        [node("Mul", "x k", "a"), node("Floor", "a", "y")], {"k": weights(2, 1, 1)}, (2, 4, 4)))
     yield "no-graph", "format\nit holds no graph\n", onnx.ModelProto(ir_version=7)
     yield "truncated", "format\ntruncated or malformed\n", one("Relu").SerializeToString()[:-3]
     yield "not-onnx", "format\nnot a valid ONNX file\n", b"\x89PNG\r\n\x1a\n" + b"\0" * 16
@@ -482,9 +561,10 @@ def refused():
 
 def main(root):
     groups = (convolutions, activations, pools, shapes, pads, joins, arithmetic, graphs)
-    cases = [case for group in groups for case in group()] + [("external-data", external)]
-    for name, made in cases:
-        folder = root / "accepted" / name
+    cases = [("accepted", *case) for group in groups for case in group()] + [("accepted", "external-data", external)]
+    cases += [("quantised", *case) for case in quantised()]
+    for kind, name, made in cases:
+        folder = root / kind / name
         folder.mkdir(parents=True, exist_ok=True)
         if callable(made):
             made = made(folder)

@@ -115,6 +115,7 @@ def run_node(n, v, opset):
         "MatMul": lambda: x @ v[1].float(), "Flatten": lambda: x.flatten(1), "Identity": lambda: x,
         "Dropout": lambda: x, "Softmax": lambda: x, "LogSoftmax": lambda: x,  # stripped: scores come before it
         "GlobalAveragePool": lambda: x.mean((2, 3), keepdim=True), "Shape": lambda: torch.tensor(x.shape),
+        "Floor": lambda: x.floor(), "Round": lambda: x.round(),
         "GlobalMaxPool": lambda: x.amax((2, 3), keepdim=True),
         "Transpose": lambda: x.permute(a.get("perm", list(range(x.dim()))[::-1])).contiguous(),
     }

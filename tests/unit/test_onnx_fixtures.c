@@ -104,6 +104,58 @@ static void check_spiking(const snn_network *net, snn_session *s, const float *i
   free(got);
 }
 
+/* Neurons of a quantised network with theta at the clip: asg at T = levels gives the float network's numbers, to the
+ * bit where T is a power of two and so scales every sum exactly. */
+static void check_quantised(const char *folder, const char *name, bool tell) {
+  snn_network *net = import(folder);
+  snn_error err = {0};
+  snn_session *s = NULL;
+  size_t classes = net->nodes[net->n_nodes - 1].shape.c;
+  float *image = read_floats(folder, "input.f32", snn_shape_size(net->nodes[0].shape));
+  float *want = read_floats(folder, "scores.f32", classes);
+  float *zeros = calloc(classes, sizeof *zeros), *got = calloc(classes, sizeof *got);
+  float *spiking = calloc(classes, sizeof *spiking);
+  assert_true(zeros && got && spiking);
+  uint32_t levels = 0;
+  float rounding = 0;
+  for (uint32_t i = 0; i < net->n_nodes; i++) {
+    snn_neurons *p = &net->nodes[i].neurons;
+    if (net->nodes[i].kind != SNN_LAYER_NEURON) continue;
+    float *theta = snn_arena_alloc(&net->arena, 1, sizeof *theta);
+    assert_non_null(theta);
+    *theta = p->clip / (float)p->levels; /* times T, once that is known */
+    p->n = 1;
+    p->theta = p->fire = p->amplitude = theta;
+    if (p->levels > levels) levels = p->levels;
+    rounding = p->rounding;
+  }
+  assert_true(levels > 0);
+  for (uint32_t i = 0; i < net->n_nodes; i++)
+    if (net->nodes[i].kind == SNN_LAYER_NEURON) *(float *)(uintptr_t)net->nodes[i].neurons.theta *= (float)levels;
+  if (snn_graph_finish(net, true, &err) != SNN_OK) fail_msg("%s: %s: %s", name, err.where, err.text);
+  if (snn_session_create(net, NULL, &s, &err) != SNN_OK) fail_msg("%s: %s", name, err.text);
+  const double scale = largest_difference(want, zeros, classes);
+  assert_int_equal(snn_session_reference(s, image, 1, NULL, got, &err), SNN_OK);
+  double parity = largest_difference(got, want, classes) / scale;
+  if (!(parity <= parity_bound)) fail_msg("%s: the float network is off by %g of the largest score", name, parity);
+  snn_run_options run = snn_run_defaults(net);
+  run.neuron = SNN_NEURON_ASG;
+  run.init = rounding > 0 ? SNN_INIT_HALF : SNN_INIT_ZERO;
+  run.timesteps = levels;
+  if (snn_session_run(s, image, 1, &run, spiking, NULL, &err) != SNN_OK) fail_msg("%s: %s", name, err.text);
+  double off = largest_difference(spiking, got, classes) / scale;
+  if (!(off <= ((levels & (levels - 1)) == 0 && !strstr(name, "last") ? 0 : 1e-6)))
+    fail_msg("%s: asg at T=%u is off the quantised network by %g", name, levels, off);
+  (void)tell;
+  snn_session_free(s);
+  snn_network_free(net);
+  free(image);
+  free(want);
+  free(zeros);
+  free(got);
+  free(spiking);
+}
+
 static void check(const char *folder, const char *name, bool tell) {
   snn_network *net = import(folder);
   snn_error err = {0};
@@ -136,7 +188,8 @@ static int by_name(const void *a, const void *b) {
 }
 
 /* Every case in a folder of fixtures; at least so many, so that an empty one does not pass. */
-static void check_all(const char *group, size_t least, bool tell) {
+static void check_all(const char *group, size_t least, bool tell,
+                      void (*check_one)(const char *folder, const char *name, bool tell)) {
   const char *fixtures = getenv("ONNX_FIXTURES");
   if (!fixtures || !*fixtures) {
     print_message("SKIPPED: ONNX_FIXTURES is not set; `make unit` writes the fixtures and sets it\n");
@@ -157,24 +210,30 @@ static void check_all(const char *group, size_t least, bool tell) {
   qsort(names, n, sizeof *names, by_name);
   for (size_t i = 0; i < n; i++) {
     snprintf(folder, sizeof folder, "%s/%.250s", root, names[i]);
-    check(folder, names[i], tell);
+    check_one(folder, names[i], tell);
     free(names[i]);
   }
 }
 
 static void test_operators(void **state) {
   (void)state;
-  check_all("accepted", 110, false);
+  check_all("accepted", 110, false, check);
 }
 
 static void test_networks(void **state) {
   (void)state;
-  check_all("networks", 33, true);
+  check_all("networks", 33, true, check);
+}
+
+static void test_quantised(void **state) {
+  (void)state;
+  check_all("quantised", 17, false, check_quantised);
 }
 
 int main(int argc, char **argv) {
   (void)argc;
   wait_patiently(argv);
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_operators), cmocka_unit_test(test_networks)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_operators), cmocka_unit_test(test_quantised),
+                                     cmocka_unit_test(test_networks)};
   return cmocka_run_group_tests_name("onnx fixtures", tests, NULL, NULL);
 }
