@@ -59,6 +59,7 @@ static enum MHD_Result send_reply(exchange *x) {
   if (!response) return MHD_NO;
   out->body = NULL; /* the response owns it now */
   bool ok = MHD_add_response_header(response, "X-Request-Id", r->id) == MHD_YES;
+  if (*r->trace.text) ok = ok && MHD_add_response_header(response, "traceparent", r->trace.text) == MHD_YES;
   if (out->n_body) ok = ok && MHD_add_response_header(response, "Content-Type", out->content_type) == MHD_YES;
   for (size_t i = 0; i < out->n_headers; i++)
     ok = ok && MHD_add_response_header(response, out->headers[i].name, out->headers[i].value) == MHD_YES;
@@ -220,12 +221,18 @@ static void write_access_log(const exchange *x) {
                         LOG_LAST,
                         LOG_LAST,
                         LOG_LAST,
+                        LOG_LAST,
+                        LOG_LAST,
                         LOG_LAST};
   size_t n = 7;
   if (*r->model) fields[n++] = (log_field)LOG_TEXT("model", r->model);
   if (r->timesteps) {
     fields[n++] = (log_field)LOG_INTEGER("timesteps", r->timesteps);
     fields[n++] = (log_field)LOG_INTEGER("images", r->n_images);
+  }
+  if (*r->trace.trace_id) {
+    fields[n++] = (log_field)LOG_TEXT("trace_id", r->trace.trace_id);
+    fields[n++] = (log_field)LOG_TEXT("parent_id", r->trace.parent_id);
   }
   log_event(&x->server->log, LOG_INFO, "request", fields);
 }
@@ -266,7 +273,7 @@ httpd *httpd_start(server *s, face f, int listen_fd) {
   h->knows_layout = httpd_knows_layout();
   unsigned threads = snn_thread_budget() < SOCKET_THREADS_MAX ? snn_thread_budget() : SOCKET_THREADS_MAX;
   size_t wanted = s->config.queue + CONNECTIONS_SPARE;
-  if (f == FACE_ADMIN) {
+  if (f != FACE_PUBLIC) {
     threads = ADMIN_THREADS;
     wanted = ADMIN_CONNECTIONS;
   }
