@@ -32,6 +32,7 @@ void api_oip_infer_answer(server *s, request *r);
 
 /* Of the admin listener. */
 void api_admin_index(server *s, request *r);
+void api_metrics(server *s, request *r);
 void api_repository_begin(server *s, request *r);
 bool api_repository_index_start(server *s, request *r);
 bool api_repository_load_start(server *s, request *r);
@@ -43,6 +44,9 @@ void api_take_query_options(server *s, request *r);
 
 /* The body is whole: take a place in the queue and hand r->inference to the workers. False with r->problem set. */
 bool api_submit(server *s, request *r);
+
+/* Pack the body when the client accepts that and it is worth it. */
+void api_shrink_reply(request *r);
 
 /* The header Server-Timing. */
 void api_add_timing(request *r, const latency *ms);

@@ -101,8 +101,7 @@ void api_oip_infer_begin(server *s, request *r) {
   if (read_framing(s, r, o) && check_query(r)) api_take_query_options(s, r);
 }
 
-/* What the client can unpack, packed, where that is worth it. */
-static void shrink_reply(request *r) {
+void api_shrink_reply(request *r) {
   enum { WORTH_BYTES = 256 };
   compression how = compression_accepted(r->accept_encoding);
   uint8_t *packed;
@@ -136,5 +135,5 @@ void api_oip_infer_answer(server *s, request *r) {
   if (n_json) reply_add_header(r, "Inference-Header-Content-Length", "%zu", n_json);
   latency ms = json_out_latency(inf, snn_clock_ns());
   api_add_timing(r, &ms);
-  shrink_reply(r);
+  api_shrink_reply(r);
 }

@@ -33,6 +33,8 @@ static const setting settings[] = {
      "holds the admin listener's bearer token; without one there is no admin listener"},
     {"admin-host", SETTING_TEXT, AT(admin_host), 0, 0, "", "H[,H...]",
      "hosts the admin listener answers to besides its own address, each with or without a port"},
+    {"metrics-listen", SETTING_ADDRESS, AT(metrics_listen), 0, 0, "", "A:P",
+     "serve GET /metrics there, without a token"},
     {"state", SETTING_TEXT, AT(state), 0, 0, "", "DIR",
      "calibrations and jobs are kept here; replicas share it; without it there are none"},
     {"keep-calibrations", SETTING_UNSIGNED, AT(keep_calibrations), 1, 1000, "16", "N",
@@ -117,6 +119,7 @@ static bool apply(const setting *s, const char *text, const char *source, config
       return false;
     }
     case SETTING_ADDRESS:
+      if (!*text && !*s->standard) return true; /* host "": none */
       if (parse_address(text, (listen_address *)(void *)((char *)out + s->offset))) return true;
       snprintf(error, n_error, "%s: expected ADDRESS:PORT such as 127.0.0.1:8080 or [::1]:8080, got '%.64s'", source,
                text);
@@ -234,7 +237,10 @@ void config_print(const config *c, FILE *out) {
         break;
       case SETTING_ADDRESS: {
         const listen_address *a = (const listen_address *)(const void *)((const char *)c + s->offset);
-        fprintf(out, strchr(a->host, ':') ? "%s = [%s]:%u\n" : "%s = %s:%u\n", s->name, a->host, a->port);
+        if (!*a->host)
+          fprintf(out, "%s = \n", s->name);
+        else
+          fprintf(out, strchr(a->host, ':') ? "%s = [%s]:%u\n" : "%s = %s:%u\n", s->name, a->host, a->port);
         break;
       }
       case SETTING_LOG_FORMAT: fprintf(out, "%s = %s\n", s->name, c->log_json ? "json" : "text"); break;

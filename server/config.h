@@ -22,6 +22,7 @@ typedef struct config {
   listen_address listen;                  /* of the public listener */
   listen_address admin_listen;            /* of the admin listener */
   char admin_token_file[CONFIG_TEXT_MAX]; /* "": there is no admin listener */
+  listen_address metrics_listen;          /* of the listener for metrics alone; host "": there is none */
   char admin_host[CONFIG_TEXT_MAX];       /* more hosts the admin listener answers to, comma-separated */
   uint64_t threads;                       /* of the OpenMP team; 0: what the machine allows */
   uint64_t queue;                         /* requests that may wait */

@@ -137,6 +137,13 @@ void decode_submit(decode_pool *pool, inference *inf) {
   pthread_mutex_unlock(&pool->lock);
 }
 
+void decode_sweep(decode_pool *pool) {
+  pthread_mutex_lock(&pool->lock);
+  inference *over = queue_take_over(&pool->waiting, snn_clock_ns());
+  pthread_mutex_unlock(&pool->lock);
+  queue_finish(over);
+}
+
 void decode_stop(decode_pool *pool) {
   if (!pool) return;
   pthread_mutex_lock(&pool->lock);

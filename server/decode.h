@@ -16,6 +16,9 @@ decode_pool *decode_start(unsigned n_workers, scheduler *next);
 /* Hand over (takes). inf->done is called, from another thread, once there is an answer or a problem. */
 void decode_submit(decode_pool *pool, inference *inf);
 
+/* Finish, with a problem, those in the queue that were cancelled or whose deadline has passed. Any thread may call. */
+void decode_sweep(decode_pool *pool);
+
 /* End the threads. Nothing may be queued any more; NULL is allowed. */
 void decode_stop(decode_pool *pool);
 

@@ -29,6 +29,7 @@ enum {
 struct httpd {
   struct MHD_Daemon *daemon;
   server *server;
+  watch *watch;
   face face;
   bool knows_layout;
 };
@@ -59,11 +60,13 @@ static enum MHD_Result send_reply(exchange *x) {
   if (!response) return MHD_NO;
   out->body = NULL; /* the response owns it now */
   bool ok = MHD_add_response_header(response, "X-Request-Id", r->id) == MHD_YES;
+  if (*r->trace.text) ok = ok && MHD_add_response_header(response, "traceparent", r->trace.text) == MHD_YES;
   if (out->n_body) ok = ok && MHD_add_response_header(response, "Content-Type", out->content_type) == MHD_YES;
   for (size_t i = 0; i < out->n_headers; i++)
     ok = ok && MHD_add_response_header(response, out->headers[i].name, out->headers[i].value) == MHD_YES;
   if (x->framing_broken || atomic_load(&x->server->state) == SERVER_DRAINING)
     ok = ok && MHD_add_response_header(response, "Connection", "close") == MHD_YES;
+  watch_replying(x->watched, out->n_body);
   enum MHD_Result result = ok ? MHD_queue_response(x->connection, out->status, response) : MHD_NO;
   MHD_destroy_response(response);
   return result;
@@ -97,6 +100,8 @@ static void *on_request_line(void *context, const char *target, struct MHD_Conne
   if (!x) return NULL;
   x->server = h->server;
   x->connection = connection;
+  const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+  if (info) x->watched = info->socket_context;
   x->check_layout = h->knows_layout;
   x->target = target ? target : "";
   x->n_target = strlen(x->target);
@@ -108,6 +113,7 @@ static void *on_request_line(void *context, const char *target, struct MHD_Conne
 static enum MHD_Result begin(httpd *h, exchange *x, const char *url, const char *method, const char *version) {
   atomic_fetch_add(&h->server->in_flight, 1);
   x->begun = true;
+  watch_header_complete(x->watched);
   struct MHD_Connection *connection = x->connection;
   request *r = &x->request;
   r->resume = on_work_done;
@@ -186,10 +192,13 @@ static enum MHD_Result complete(exchange *x) {
       r->problem = r->inference->problem;
     if (r->problem.kind == PROBLEM_NONE && r->route->start) {
       x->working = true;
+      watch_working(x->watched, r->inference);
       MHD_suspend_connection(x->connection);
       if (!r->route->start(x->server, r)) MHD_resume_connection(x->connection);
       return MHD_YES;
     }
+  } else {
+    watch_worked(x->watched);
   }
   if (r->problem.kind == PROBLEM_NONE) r->route->answer(x->server, r);
   return send_reply(x);
@@ -220,12 +229,18 @@ static void write_access_log(const exchange *x) {
                         LOG_LAST,
                         LOG_LAST,
                         LOG_LAST,
+                        LOG_LAST,
+                        LOG_LAST,
                         LOG_LAST};
   size_t n = 7;
   if (*r->model) fields[n++] = (log_field)LOG_TEXT("model", r->model);
   if (r->timesteps) {
     fields[n++] = (log_field)LOG_INTEGER("timesteps", r->timesteps);
     fields[n++] = (log_field)LOG_INTEGER("images", r->n_images);
+  }
+  if (*r->trace.trace_id) {
+    fields[n++] = (log_field)LOG_TEXT("trace_id", r->trace.trace_id);
+    fields[n++] = (log_field)LOG_TEXT("parent_id", r->trace.parent_id);
   }
   log_event(&x->server->log, LOG_INFO, "request", fields);
 }
@@ -236,6 +251,7 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
   exchange *x = *request_context;
   if (!x) return;
   *request_context = NULL;
+  watch_idle(x->watched);
   if (!x->begun) { /* libmicrohttpd itself refused it, or the client left */
     free(x);
     return;
@@ -247,6 +263,17 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
   server *s = x->server;
   free(x);
   atomic_fetch_sub(&s->in_flight, 1);
+}
+
+static void on_connection(void *context, struct MHD_Connection *connection, void **socket_context,
+                          enum MHD_ConnectionNotificationCode what) {
+  httpd *h = context;
+  if (what == MHD_CONNECTION_NOTIFY_CLOSED) { /* its descriptor is still open */
+    watch_close(*socket_context);
+    return;
+  }
+  const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+  *socket_context = info ? watch_open(h->watch, info->connect_fd) : NULL;
 }
 
 /* Paths and parameters are decoded by our own code, which refuses what libmicrohttpd lets pass (%00, stray %). */
@@ -266,7 +293,7 @@ httpd *httpd_start(server *s, face f, int listen_fd) {
   h->knows_layout = httpd_knows_layout();
   unsigned threads = snn_thread_budget() < SOCKET_THREADS_MAX ? snn_thread_budget() : SOCKET_THREADS_MAX;
   size_t wanted = s->config.queue + CONNECTIONS_SPARE;
-  if (f == FACE_ADMIN) {
+  if (f != FACE_PUBLIC) {
     threads = ADMIN_THREADS;
     wanted = ADMIN_CONNECTIONS;
   }
@@ -282,11 +309,19 @@ httpd *httpd_start(server *s, face f, int listen_fd) {
       {MHD_OPTION_THREAD_POOL_SIZE, threads > 1 ? (intptr_t)threads : 0, NULL},
       {MHD_OPTION_END, 0, NULL},
   };
-  h->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, h,
-                               MHD_OPTION_ARRAY, limits, MHD_OPTION_NOTIFY_COMPLETED, on_completed, h,
-                               MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, h, MHD_OPTION_URI_LOG_CALLBACK,
-                               on_request_line, h, MHD_OPTION_END);
+  h->watch = watch_start(&(watch_options){.scheduler = s->scheduler,
+                                          .decoders = s->decoders,
+                                          .log = &s->log,
+                                          .plain = true,
+                                          .header_ms = WATCH_HEADER_MS,
+                                          .reply_ms = WATCH_REPLY_MS});
+  if (h->watch)
+    h->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, h,
+                                 MHD_OPTION_ARRAY, limits, MHD_OPTION_NOTIFY_COMPLETED, on_completed, h,
+                                 MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, h, MHD_OPTION_URI_LOG_CALLBACK,
+                                 on_request_line, h, MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_END);
   if (h->daemon) return h;
+  watch_stop(h->watch);
   close(listen_fd);
   free(h);
   return NULL;
@@ -301,5 +336,6 @@ void httpd_quiesce(httpd *h) {
 void httpd_stop(httpd *h) {
   if (!h) return;
   MHD_stop_daemon(h->daemon);
+  watch_stop(h->watch);
   free(h);
 }

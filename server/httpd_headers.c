@@ -20,7 +20,7 @@ typedef struct header_scan {
   exchange *x;
   const char *expected; /* where the next field's name must begin; NULL: not known */
   const char *length, *transfer, *offered_id, *expect;
-  unsigned n_fields, n_length, n_transfer, n_host, n_split;
+  unsigned n_fields, n_length, n_transfer, n_host, n_split, n_trace;
   const char *fault; /* the first thing wrong with a field's bytes */
 } header_scan;
 
@@ -46,6 +46,7 @@ static void note_field(header_scan *scan, const char *name, const char *value) {
       {"If-Match", &r->if_match, NULL},
       {"Accept", &r->accept, NULL},
       {"Accept-Encoding", &r->accept_encoding, NULL},
+      {"traceparent", &r->traceparent, &scan->n_trace},
       {"Inference-Header-Content-Length", &r->inference_header_length, &scan->n_split},
       {"Authorization", &r->authorization, NULL},
       {"Idempotency-Key", &r->idempotency_key, NULL},
@@ -173,6 +174,7 @@ void httpd_read_headers(exchange *x, const char *method, const char *version) {
   if (line_ok) MHD_get_connection_values_n(x->connection, MHD_HEADER_KIND, on_header, &scan);
   if (layout && line_ok && !scan.fault && !ends_at(x->connection, method, scan.expected)) scan.fault = bad_lines;
   request_identify(&x->request, scan.offered_id);
+  trace_context_parse(scan.n_trace == 1 ? x->request.traceparent : NULL, &x->request.trace);
   if (scan.n_split > 1) x->request.inference_header_length = ""; /* neither is believed */
   if (!line_ok) {
     break_framing(x, PROBLEM_BAD_REQUEST, lines);

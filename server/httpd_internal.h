@@ -6,12 +6,14 @@
 
 #include "request.h"
 #include "server.h"
+#include "watch.h"
 
 /* A request on its connection. Owned by the connection, from its header to its last answer byte. */
 typedef struct exchange {
   request request;
   server *server;
   struct MHD_Connection *connection;
+  watched *watched;
   struct MHD_PostProcessor *multipart; /* NULL unless the body is one */
   bool part_is_options, part_is_image; /* what the running part of it is */
   bool has_options_part;

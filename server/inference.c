@@ -15,6 +15,7 @@ inference *inference_create(model_entry *model, const option_limits *limits, led
   inf->limits = *limits;
   inf->ledger = l;
   atomic_init(&inf->cancel, false);
+  atomic_init(&inf->gone, false);
   return inf;
 }
 
@@ -175,9 +176,15 @@ bool inference_allocate(inference *inf) {
   return ok || out_of_memory(inf);
 }
 
+bool inference_is_over(const inference *inf, uint64_t now_ns) {
+  return atomic_load(&inf->cancel) || (inf->deadline_ns && now_ns >= inf->deadline_ns);
+}
+
 bool inference_expired(inference *inf, uint64_t now_ns) {
   if (inf->problem.kind != PROBLEM_NONE) return true;
-  if (atomic_load(&inf->cancel))
+  if (atomic_load(&inf->gone))
+    problem_set(&inf->problem, PROBLEM_GONE, "the client closed the connection before there was an answer");
+  else if (atomic_load(&inf->cancel))
     problem_set(&inf->problem, PROBLEM_CANCELLED, "the server is stopping");
   else if (inf->deadline_ns && now_ns >= inf->deadline_ns)
     problem_set(&inf->problem, PROBLEM_DEADLINE, "%s: %u ms have passed", inf->oip ? "timeout" : "timeout_ms",

@@ -57,6 +57,7 @@ typedef struct inference {
   } at;
   uint64_t deadline_ns; /* 0: none */
   atomic_bool cancel;   /* raised by anyone: the answer is not wanted any more */
+  atomic_bool gone;     /* with cancel: because the client left */
   problem problem;      /* the first thing that went wrong */
 
   ledger *ledger; /* borrowed */
@@ -96,6 +97,9 @@ void inference_drop_body(inference *inf);
 
 /* Has its deadline passed, or was it cancelled? True with `problem` set. */
 bool inference_expired(inference *inf, uint64_t now_ns);
+
+/* The same question without setting anything, for those who hold the queue it waits in. */
+bool inference_is_over(const inference *inf, uint64_t now_ns);
 
 /* Give back the place in the queue, if it has one. */
 void inference_leave_queue(inference *inf);

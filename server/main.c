@@ -24,7 +24,7 @@ static void ensure_passive_waiting(char **argv) {
 
 /* Ready turns 503 at once; serve on for the delay; no new connections; let everything in flight finish. A second signal
  * cuts the delay short, and after it cancels what still runs. */
-static void drain(server *s, httpd *h, httpd *admin, uint64_t delay_s, const events *e) {
+static void drain(server *s, httpd *h, httpd *admin, httpd *scraped, uint64_t delay_s, const events *e) {
   atomic_store(&s->state, SERVER_DRAINING);
   atomic_store(&s->repository.stop, true);
   log_event(
@@ -35,6 +35,7 @@ static void drain(server *s, httpd *h, httpd *admin, uint64_t delay_s, const eve
   }
   httpd_quiesce(h);
   httpd_quiesce(admin);
+  httpd_quiesce(scraped);
   /* Several quiet looks in a row: a request may lie in a socket's buffer, not yet seen by anyone. */
   for (int quiet = 0; quiet < QUIET_POLLS;) {
     if (events_wait(e, POLL_MS) == EVENT_STOP) scheduler_abort(s->scheduler);
@@ -65,23 +66,24 @@ static bool await_models(server *s, const events *e, bool *stopped) {
   return true;
 }
 
-/* The listener with the token. False, logged, when its address cannot be had. */
-static bool start_admin(server *s, httpd **out) {
+/* A listener beside the public one; `said` tells the log that it is there. False, logged, when its address cannot be
+ * had. */
+static bool start_beside(server *s, face f, const listen_address *at, const char *said, httpd **out) {
   char name[LISTENER_NAME_MAX], error[512];
-  const listen_address *at = &s->config.admin_listen;
   int fd = listener_open(at->host, at->port, name, error, sizeof error);
-  if (fd >= 0 && (*out = httpd_start(s, FACE_ADMIN, fd)) != NULL) {
-    log_event(&s->log, LOG_INFO, "admin-listening", (log_field[]){LOG_TEXT("address", name), LOG_LAST});
+  if (fd >= 0 && (*out = httpd_start(s, f, fd)) != NULL) {
+    log_event(&s->log, LOG_INFO, said, (log_field[]){LOG_TEXT("address", name), LOG_LAST});
     return true;
   }
   log_event(&s->log, LOG_ERROR, "start-failed",
-            (log_field[]){LOG_TEXT("reason", fd < 0 ? error : "HTTP did not start on the admin address"), LOG_LAST});
+            (log_field[]){LOG_TEXT("reason", fd < 0 ? error : "HTTP did not start"), LOG_TEXT("address", at->host),
+                          LOG_LAST});
   return false;
 }
 
 static int serve(const config *c) {
   server s;
-  httpd *h = NULL, *admin = NULL;
+  httpd *h = NULL, *admin = NULL, *scraped = NULL;
   events e;
   char name[LISTENER_NAME_MAX], error[512];
   bool stopped = true;
@@ -103,7 +105,10 @@ static int serve(const config *c) {
     return 1;
   }
   /* First, so that a taken port is found while nobody is being served yet. */
-  if (admin_gate_open(&s.admin) && !start_admin(&s, &admin)) {
+  bool ok = !admin_gate_open(&s.admin) || start_beside(&s, FACE_ADMIN, &c->admin_listen, "admin-listening", &admin);
+  if (ok && *c->metrics_listen.host)
+    ok = start_beside(&s, FACE_METRICS, &c->metrics_listen, "metrics-listening", &scraped);
+  if (!ok) {
     close(fd);
     stopped = false;
     goto cleanup;
@@ -120,10 +125,11 @@ static int serve(const config *c) {
       if (got == EVENT_RELOAD) server_reload(&s);
     stopped = true;
   }
-  drain(&s, h, admin, stopped ? c->drain_delay : 0, &e);
+  drain(&s, h, admin, scraped, stopped ? c->drain_delay : 0, &e);
   if (stopped) log_event(&s.log, LOG_INFO, "stopped", NULL);
 
 cleanup:
+  httpd_stop(scraped);
   httpd_stop(admin);
   httpd_stop(h);
   server_destroy(&s);

@@ -24,3 +24,23 @@ inference *queue_take(queue *q, bool (*wanted)(void *context, const inference *i
   *q = left;
   return taken.head;
 }
+
+static bool is_over(void *context, const inference *inf) {
+  return inference_is_over(inf, *(const uint64_t *)context);
+}
+
+inference *queue_take_over(queue *q, uint64_t now_ns) {
+  for (const inference *inf = q->head; inf; inf = inf->next)
+    if (inference_is_over(inf, now_ns)) return queue_take(q, is_over, &now_ns);
+  return NULL;
+}
+
+void queue_finish(inference *list) {
+  for (inference *inf = list, *next; inf; inf = next) {
+    next = inf->next;
+    inf->next = NULL;
+    inference_leave_queue(inf);
+    inference_expired(inf, snn_clock_ns());
+    inf->done(inf);
+  }
+}

@@ -8,6 +8,7 @@
 
 #include "inference.h"
 #include "problem.h"
+#include "trace_context.h"
 
 enum { REQUEST_ID_MAX = 128, ITEM_MAX = 128, PARAMETERS_MAX = 32, PATH_MAX_BYTES = 1024, REPLY_HEADERS_MAX = 8 };
 
@@ -15,7 +16,7 @@ struct route;
 struct server;
 
 /* The listener a request came in through; each has routes of its own. */
-typedef enum face { FACE_PUBLIC, FACE_ADMIN, FACE_COUNT } face;
+typedef enum face { FACE_PUBLIC, FACE_ADMIN, FACE_METRICS, FACE_COUNT } face;
 
 typedef struct reply_header {
   const char *name; /* static */
@@ -52,6 +53,7 @@ typedef struct parameter {
 typedef struct request {
   face face;
   char id[REQUEST_ID_MAX + 1];
+  trace_context trace;
   char method[16];
   char path[PATH_MAX_BYTES];      /* decoded, without the query */
   char model[MODEL_NAME_MAX + 1]; /* {model} of the path; "" when the route has none or it is not a valid name */
@@ -60,7 +62,7 @@ typedef struct request {
   size_t n_parameters;
   /* Header fields, borrowed from the connection; NULL when absent. */
   const char *content_type, *content_encoding, *if_none_match, *accept, *if_match, *idempotency_key, *authorization,
-      *host, *origin, *accept_encoding, *inference_header_length;
+      *host, *origin, *accept_encoding, *inference_header_length, *traceparent;
   const struct route *route; /* NULL: none was found */
   uint64_t begun_ns;         /* when its header was complete */
   inference *inference;      /* owned, except while workers have it; NULL for most routes, and once the reply is made */

@@ -37,6 +37,7 @@ static const route public_table[] = {
 /* Only with a token; see admin.h. */
 static const route admin_table[] = {
     {"GET", "/", NULL, NULL, api_admin_index},
+    {"GET", "/metrics", NULL, NULL, api_metrics},
     {"GET", "/v1/models/{model}/calibrations", NULL, NULL, api_calibrations},
     {"GET", "/v1/models/{model}/calibrations/{id}", NULL, NULL, api_calibration},
     {"GET", "/v1/models/{model}/calibration", NULL, NULL, api_calibration_in_force},
@@ -50,13 +51,19 @@ static const route admin_table[] = {
      api_repository_answer},
 };
 
+/* Of --metrics-listen: without a token, so nothing but numbers. */
+static const route metrics_table[] = {
+    {"GET", "/metrics", NULL, NULL, api_metrics},
+};
+
 #define ROWS(table) \
   { table, sizeof(table) / sizeof *(table) }
 
 static const struct {
   const route *rows;
   size_t n;
-} tables[FACE_COUNT] = {[FACE_PUBLIC] = ROWS(public_table), [FACE_ADMIN] = ROWS(admin_table)};
+} tables[FACE_COUNT] = {
+    [FACE_PUBLIC] = ROWS(public_table), [FACE_ADMIN] = ROWS(admin_table), [FACE_METRICS] = ROWS(metrics_table)};
 
 const route *router_table(face f, size_t *n) {
   *n = tables[f].n;

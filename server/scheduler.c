@@ -35,7 +35,9 @@ struct scheduler {
   preparation preparation;
   bool stopping;
   atomic_bool abort;
-  inference *alone; /* running by itself now, NULL: none; its flag is the one to raise */
+  inference *alone;        /* running by itself now, NULL: none; its flag is the one to raise */
+  const inference *shared; /* the list of those in a run together, NULL: none */
+  atomic_bool cancel;      /* raised: end that run */
   uint32_t threads;
   scratch scratch; /* this thread's alone */
   pthread_t thread;
@@ -66,6 +68,14 @@ static void end_alone(scheduler *s) {
   pthread_mutex_unlock(&s->lock);
 }
 
+/* Note who runs together; NULL: nobody any more. */
+static void begin_shared(scheduler *s, const inference *first) {
+  pthread_mutex_lock(&s->lock);
+  atomic_store(&s->cancel, atomic_load(&s->abort));
+  s->shared = first;
+  pthread_mutex_unlock(&s->lock);
+}
+
 /* One request by itself, straight into its own arrays. */
 static snn_status run_alone(inference *inf, snn_error *err) {
   snn_run_options run = inf->options.run;
@@ -87,7 +97,7 @@ static snn_status run_together(scheduler *s, inference *first, snn_error *err) {
   size_t count = snn_network_layers(net) * sizeof(uint64_t), first_count = 2 * count;
   bool trace = false; /* anyone's layers */
   snn_run_options run = first->options.run;
-  run.cancel = &s->abort;
+  run.cancel = &s->cancel;
   for (inference *inf = first; inf; inf = inf->next) {
     n += inf->n_images;
     trace = trace || inf->options.trace_layers;
@@ -108,7 +118,9 @@ static snn_status run_together(scheduler *s, inference *first, snn_error *err) {
                          .synaptic_operations = x->synaptic_operations.bytes,
                          .macs = x->macs.bytes,
                          .first_spikes = trace ? x->first_spikes.bytes : NULL};
+  begin_shared(s, first);
   snn_status status = snn_session_run(first->model->session, x->inputs.bytes, n, &run, x->scores.bytes, &stats, err);
+  begin_shared(s, NULL);
   if (status != SNN_OK) return status;
   size_t at = 0;
   for (inference *inf = first; inf; inf = inf->next) {
@@ -274,6 +286,7 @@ scheduler *scheduler_start(uint32_t threads) {
   pthread_cond_init(&s->work, NULL);
   pthread_cond_init(&s->prepared, NULL);
   atomic_init(&s->abort, false);
+  atomic_init(&s->cancel, false);
   s->threads = threads ? threads : snn_thread_budget();
   if (pthread_create(&s->thread, NULL, work, s) == 0) return s;
   free(s);
@@ -300,9 +313,20 @@ void scheduler_submit(scheduler *s, inference *inf) {
   pthread_mutex_unlock(&s->lock);
 }
 
+void scheduler_sweep(scheduler *s) {
+  pthread_mutex_lock(&s->lock);
+  inference *over = queue_take_over(&s->waiting, snn_clock_ns());
+  const inference *wanted = s->shared;
+  while (wanted && atomic_load(&wanted->cancel)) wanted = wanted->next;
+  if (s->shared && !wanted) atomic_store(&s->cancel, true);
+  pthread_mutex_unlock(&s->lock);
+  queue_finish(over);
+}
+
 void scheduler_abort(scheduler *s) {
   pthread_mutex_lock(&s->lock);
   atomic_store(&s->abort, true);
+  atomic_store(&s->cancel, true);
   if (s->alone) atomic_store(&s->alone->cancel, true);
   pthread_mutex_unlock(&s->lock);
 }

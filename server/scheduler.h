@@ -25,6 +25,10 @@ snn_status scheduler_prepare(scheduler *s, model_entry *entry, snn_error *err);
 /* Hand over (takes); inf->done is called on the scheduler's thread when it has scores or a problem. */
 void scheduler_submit(scheduler *s, inference *inf);
 
+/* Finish, with a problem, those in the queue that were cancelled or whose deadline has passed; end a shared run that
+ * nobody wants any more. Any thread may call. */
+void scheduler_sweep(scheduler *s);
+
 /* Cancel everything, waiting or running, now and from now on. */
 void scheduler_abort(scheduler *s);
 

@@ -1,4 +1,5 @@
 """The program: starting, settings, overload, deadlines, stopping."""
+import base64
 import concurrent.futures
 import json
 import os
@@ -62,7 +63,7 @@ def test_settings_precedence(tmp_path):
     assert got == {"models": "from-file", "listen": "[::1]:99", "threads": "2", "queue": "5", "queue-bytes": "67108864",
                    "max-body": "5000", "max-timesteps": "4096", "drain-delay": "9", "log-format": "text",
                    "admin-listen": "127.0.0.1:8081", "admin-token-file": "", "admin-host": "",
-                   "state": "", "keep-calibrations": "16"}
+                   "metrics-listen": "", "state": "", "keep-calibrations": "16"}
     r = run("--check-config", env={"SPIKED_CONFIG": str(config)})
     assert "queue = 7\n" in r.stdout
 
@@ -262,3 +263,133 @@ def test_a_log_nobody_reads_stops_nothing(models_folder):
         p.kill()
         p.wait()
         p.stderr.close()
+
+
+def post_head(model, query, n):
+    return (f"POST /v1/models/{model}/classify?{query} HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
+            f"Content-Length: {n}\r\n\r\n").encode()
+
+
+def send_and_keep(d, data):
+    s = socket.create_connection(("127.0.0.1", d.port), timeout=20)
+    s.sendall(data)
+    return s
+
+
+def wait_until(d, wanted, timeout=20):
+    end = time.monotonic() + timeout
+    while not wanted(d.status()):
+        assert time.monotonic() < end, d.status()
+        time.sleep(0.005)
+
+
+def test_a_client_that_leaves_stops_its_computation(models_folder):
+    with Daemon(models_folder) as d:
+        t = min(4096, 8 * d.slow_timesteps(1.0))
+        s = send_and_keep(d, post_head("slow", f"T={t}", len(BIG)) + BIG)
+        wait_until(d, lambda status: status["requests_in_flight"] == 2)
+        time.sleep(0.1)
+        s.close()
+        begin = time.monotonic()
+        line = d.wait_line(lambda line: " request " in line and "status=499" in line)
+        assert time.monotonic() - begin < 2 and "model=slow" in line
+        assert d.classify(make.picture(1)).status_code == 200
+
+
+def test_clients_that_leave_give_up_their_places_in_the_queue(models_folder):
+    with Daemon(models_folder, "--queue", "4") as d:
+        t = min(4096, 8 * d.slow_timesteps(1.0))
+        running = send_and_keep(d, post_head("slow", f"T={t}", len(BIG)) + BIG)
+        wait_until(d, lambda status: status["requests_in_flight"] == 2)
+        time.sleep(0.1)
+        waiting = [send_and_keep(d, post_head("slow", f"T={5 + i}", len(BIG)) + BIG) for i in range(4)]
+        wait_until(d, lambda status: status["queue"]["depth"] == 4)
+        check_problem(d.classify(BIG, "slow"), 503, "the queue is full")
+        for s in waiting:
+            s.close()
+        wait_until(d, lambda status: status["queue"]["depth"] == 0 and status["requests_in_flight"] == 2)
+        running.close()
+        wait_until(d, lambda status: status["requests_in_flight"] == 1 and status["queue"]["bytes"] == 0)
+
+
+def test_a_shared_run_ends_when_nobody_is_left(models_folder):
+    with Daemon(models_folder) as d:
+        t = min(4096, 8 * d.slow_timesteps(1.0)) // 4
+        first = send_and_keep(d, post_head("slow", "T=60", len(BIG)) + BIG)
+        wait_until(d, lambda status: status["requests_in_flight"] == 2)
+        both = [send_and_keep(d, post_head("slow", f"T={t}", len(BIG)) + BIG) for _ in range(2)]
+        first.recv(100)
+        first.close()
+        time.sleep(0.2)
+        both[0].close()  # the other one is still wanted
+        both[1].settimeout(60)
+        assert both[1].recv(100).startswith(b"HTTP/1.1 200 ")
+        both[1].close()
+        wait_until(d, lambda status: status["requests_in_flight"] == 1)
+
+
+def test_a_deadline_is_kept_in_the_queue_too(models_folder):
+    with Daemon(models_folder) as d:
+        t = min(4096, 8 * d.slow_timesteps(1.0))
+        running = send_and_keep(d, post_head("slow", f"T={t}", len(BIG)) + BIG)
+        wait_until(d, lambda status: status["requests_in_flight"] == 2)
+        time.sleep(0.1)
+        r = d.classify(BIG, "slow", T=3, timeout_ms=200)
+        check_problem(r, 504, "timeout_ms: 200 ms have passed")
+        assert r.elapsed.total_seconds() < 2 and d.status()["requests_in_flight"] == 2  # the long one goes on
+        running.close()
+
+
+def send_a_slow_header(d, before):
+    """Byte by byte: each resets no deadline."""
+    one = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+    s, got, sent = send_and_keep(d, before), b"", 0
+    begin = time.monotonic()
+    s.settimeout(0.3)
+    while time.monotonic() - begin < 12:
+        try:
+            if sent < len(one) - 1:
+                s.sendall(one[sent:sent + 1])
+                sent += 1
+            more = s.recv(1000)
+            if not more:
+                break
+            got += more
+        except socket.timeout:
+            pass
+        except OSError:
+            break
+    s.close()
+    assert got.endswith(b'"error":"header: too slow"}') and b"HTTP/1.1 408 Request Timeout" in got, got
+    assert 4.5 < time.monotonic() - begin < 9
+
+
+def read_slowly(d):
+    """A little every second, so that it never counts as idle."""
+    picture = base64.b64encode(make.picture(1, 8, 1)).decode()
+    body = json.dumps({"images": [picture] * 64, "T": 1, "trace": "layers", "preview": True}).encode()
+    request = (b"POST /v1/models/tiny/classify HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+               b"Content-Length: %d\r\n\r\n" % len(body)) + body
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    s.connect(("127.0.0.1", d.port))
+    s.sendall(request * 60)  # answers of 64 KiB, together more than the sockets hold
+    begin = time.monotonic()
+    try:
+        while time.monotonic() - begin < 40 and s.recv(2048):
+            time.sleep(0.7)
+    except OSError:
+        pass
+    s.close()
+    assert time.monotonic() - begin < 39
+
+
+def test_slow_clients_are_evicted(models_folder):
+    with Daemon(models_folder) as d, concurrent.futures.ThreadPoolExecutor(3) as pool:
+        tasks = [pool.submit(send_a_slow_header, d, b""), pool.submit(read_slowly, d),
+                 pool.submit(send_a_slow_header, d, b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")]
+        for task in tasks:
+            task.result()
+        d.wait_line(lambda line: 'client-evicted reason="slow header"' in line)
+        wait_until(d, lambda status: status["requests_in_flight"] == 1)  # evicted, or closed as idle
+        assert requests.get(d.url + "/livez").status_code == 200
