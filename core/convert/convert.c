@@ -55,8 +55,16 @@ static snn_status set_metadata(snn_network *net, const snn_convert_options *opt,
 /* What the network itself asks for: the rule behind AUTO, and recommendations that hold unless opt gives others. */
 static snn_status settle_rule(snn_network *net, snn_convert_options *opt, snn_error *err) {
   const uint32_t levels = snn_quantised_levels(net);
-  if (opt->threshold == SNN_THRESHOLD_AUTO) opt->threshold = levels ? SNN_THRESHOLD_CLIP : SNN_THRESHOLD_PERCENTILE;
-  if (!opt->data && opt->threshold != SNN_THRESHOLD_CLIP)
+  bool given = false;
+  for (uint32_t i = 0; i < net->n_nodes; i++)
+    given = given || (net->nodes[i].kind == SNN_LAYER_NEURON && net->nodes[i].neurons.n > 0);
+  if (opt->threshold == SNN_THRESHOLD_AUTO)
+    opt->threshold = given ? SNN_THRESHOLD_GIVEN : levels ? SNN_THRESHOLD_CLIP : SNN_THRESHOLD_PERCENTILE;
+  if (given != (opt->threshold == SNN_THRESHOLD_GIVEN))
+    return snn_fail(err, SNN_ERR_ARGUMENT, "threshold",
+                    given ? "the file's metadata gives thresholds, which its weights were trained with; use 'given'"
+                          : "the file's metadata gives no thresholds (spiked.fire); use another rule than 'given'");
+  if (!opt->data && opt->threshold != SNN_THRESHOLD_CLIP && !given)
     return snn_fail(err, SNN_ERR_ARGUMENT, "data", "thresholds are taken from activations, so pictures are needed");
   if (levels == 0 || opt->threshold != SNN_THRESHOLD_CLIP) return SNN_OK;
   net->recommended = (snn_recommended){
@@ -89,6 +97,7 @@ static snn_status set_provenance(snn_network *net, const char *onnx_path, const 
   snn_unmap(&file);
   json_text(source, sizeof source, snn_base_name(onnx_path));
   json_text(data, sizeof data, opt->data_name ? opt->data_name : "");
+  if (opt->threshold == SNN_THRESHOLD_GIVEN) snprintf(rule, sizeof rule, "given");
   if (opt->threshold == SNN_THRESHOLD_MAX) snprintf(rule, sizeof rule, "max");
   if (opt->threshold == SNN_THRESHOLD_PERCENTILE) snprintf(rule, sizeof rule, "percentile=%g", opt->percentile);
   int n = snprintf(text, sizeof text,

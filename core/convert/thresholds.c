@@ -63,7 +63,7 @@ snn_status snn_thresholds_set(snn_network *net, const snn_activation_stats *stat
                               snn_error *err) {
   snn_status status = SNN_OK;
   for (uint32_t i = 0; status == SNN_OK && i < net->n_nodes; i++)
-    if (net->nodes[i].kind == SNN_LAYER_NEURON)
+    if (net->nodes[i].kind == SNN_LAYER_NEURON && opt->threshold != SNN_THRESHOLD_GIVEN)
       status = set_layer(net, &net->nodes[i], stats ? &stats[i] : NULL, opt, err);
   if (status != SNN_OK || !stats) return status;
   const float largest = snn_activation_percentile(&stats[net->n_nodes - 1], 0, (uint32_t)snn_network_classes(net), 100);

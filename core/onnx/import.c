@@ -275,7 +275,7 @@ static snn_status finish(onnx_import *im) {
                     "the network ends in a Pad; Conv or AveragePool must follow it");
   snn_status status = a->offset != 0 ? snn_onnx_settle_offset(im, output) : SNN_OK;
   im->net->n_nodes = output->activation->layer + 1;
-  return status;
+  return status == SNN_OK ? snn_onnx_apply_metadata(im) : status;
 }
 
 static snn_status run_import(onnx_import *im) {

@@ -185,6 +185,10 @@ snn_status snn_onnx_settle_offset(onnx_import *im, onnx_value *value);
  * around that layer, into a constant map beside it. */
 snn_status snn_onnx_absorb_offset(onnx_import *im, const onnx_node *node, double offset);
 
+/* What the file's metadata says of the neurons and how to run them. The network is complete. In metadata.c. Errors:
+ * FORMAT, UNSUPPORTED (`where` is the key). */
+snn_status snn_onnx_apply_metadata(onnx_import *im);
+
 /* ---- handlers, by file ---- */
 /* ops_linear.c */
 snn_status snn_onnx_conv(onnx_import *im, const onnx_node *node);

@@ -8,7 +8,7 @@
 #include "base/error.h"
 
 /* Field numbers of onnx.proto (IR version 3 and later). */
-enum { MODEL_GRAPH = 7, MODEL_OPSET = 8 };
+enum { MODEL_GRAPH = 7, MODEL_OPSET = 8, MODEL_METADATA = 14 };
 enum { OPSET_DOMAIN = 1, OPSET_VERSION = 2 };
 enum { GRAPH_NODE = 1, GRAPH_TENSOR = 5, GRAPH_INPUT = 11, GRAPH_OUTPUT = 12, GRAPH_SPARSE = 15 };
 enum { NODE_INPUT = 1, NODE_OUTPUT = 2, NODE_NAME = 3, NODE_OP = 4, NODE_ATTRIBUTE = 5, NODE_DOMAIN = 7 };
@@ -319,15 +319,44 @@ static snn_status parse_opset(onnx_slice message, int64_t *opset, snn_error *err
   return SNN_OK;
 }
 
+static bool parse_property(onnx_slice message, onnx_property *out) {
+  onnx_reader r = snn_wire_open(message);
+  onnx_field f;
+  while (snn_wire_next(&r, &f))
+    if ((f.number == ENTRY_KEY && !get_bytes(&f, &out->key)) ||
+        (f.number == ENTRY_VALUE && !get_bytes(&f, &out->value)))
+      return false;
+  return !r.malformed;
+}
+
+/* The file's metadata; the message was walked once and is well formed. */
+static snn_status parse_properties(onnx_slice bytes, uint32_t n, snn_arena *arena, onnx_model *out, snn_error *err) {
+  if (n > ONNX_MAX_PROPERTIES)
+    return snn_fail(err, SNN_ERR_TOO_LARGE, NULL, "more than %d metadata entries", ONNX_MAX_PROPERTIES);
+  out->properties = snn_arena_alloc(arena, n, sizeof *out->properties);
+  if (!out->properties) return snn_fail_memory(err, "metadata");
+  onnx_reader r = snn_wire_open(bytes);
+  onnx_field f;
+  while (snn_wire_next(&r, &f))
+    if (f.number == MODEL_METADATA && !parse_property(f.bytes, &out->properties[out->n_properties++]))
+      return malformed(err, "metadata");
+  return SNN_OK;
+}
+
 snn_status snn_onnx_parse_model(onnx_slice bytes, snn_arena *arena, onnx_model *out, snn_error *err) {
   onnx_model model = {.opset = 0};
   onnx_slice graph = {NULL, 0};
   bool has_graph = false;
+  uint32_t n_properties = 0;
   onnx_reader r = snn_wire_open(bytes);
   onnx_field f;
   while (snn_wire_next(&r, &f)) {
-    if (f.number != MODEL_GRAPH && f.number != MODEL_OPSET) continue;
+    if (f.number != MODEL_GRAPH && f.number != MODEL_OPSET && f.number != MODEL_METADATA) continue;
     if (f.type != ONNX_WIRE_BYTES || (f.number == MODEL_GRAPH && has_graph)) return malformed(err, "model");
+    if (f.number == MODEL_METADATA) {
+      n_properties++;
+      continue;
+    }
     if (f.number == MODEL_GRAPH) {
       graph = f.bytes;
       has_graph = true;
@@ -339,6 +368,7 @@ snn_status snn_onnx_parse_model(onnx_slice bytes, snn_arena *arena, onnx_model *
   if (r.malformed) return malformed(err, "model");
   if (!has_graph) return snn_fail(err, SNN_ERR_FORMAT, NULL, "not a valid ONNX file: it holds no graph");
   snn_status status = parse_graph(graph, arena, &model.graph, err);
+  if (status == SNN_OK) status = parse_properties(bytes, n_properties, arena, &model, err);
   if (status == SNN_OK) *out = model;
   return status;
 }

@@ -14,6 +14,7 @@ enum {
   ONNX_MAX_RANK = 8,
   ONNX_MAX_NODES = 4 * SNN_MAX_NODES, /* many ONNX nodes are constants and shape arithmetic */
 
+  ONNX_MAX_PROPERTIES = 4096,
   ONNX_MAX_NODE_VALUES = SNN_MAX_NODE_INPUTS /* inputs, and outputs, of one node */
 };
 
@@ -83,9 +84,16 @@ typedef struct onnx_graph {
   onnx_port *inputs, *outputs;
 } onnx_graph;
 
+/* An entry of metadata_props. */
+typedef struct onnx_property {
+  onnx_slice key, value;
+} onnx_property;
+
 typedef struct onnx_model {
   int64_t opset; /* of the default domain; 0 when the file names none */
   onnx_graph graph;
+  uint32_t n_properties;
+  onnx_property *properties;
 } onnx_model;
 
 /* Parse a model; arrays go to `arena`. Errors: FORMAT, TOO_LARGE, UNSUPPORTED (sparse initializers), NO_MEMORY. */

@@ -24,7 +24,9 @@ static const struct argp_option options[] = {
      "pictures to take activations from: a folder of class folders or of PNGs, a CIFAR-10 binary file, an IDX file", 0},
     {"limit", TOOL_KEY_LIMIT, "N", 0, "use at most N pictures, evenly spaced (default 1000; 0: all)", 0},
     {"threshold", KEY_THRESHOLD, "RULE", 0,
-     "max, percentile=P or clip (default: clip where every activation is quantised, else percentile=99.9)", 0},
+     "max, percentile=P, clip, or given by the file (default: given where it is, clip where every activation is "
+     "quantised, else percentile=99.9)",
+     0},
     {"per", KEY_PER, "SCOPE", 0, "one threshold per channel (default) or per layer", 0},
     {"mean", KEY_MEAN, "LIST", 0, "per channel, of pixels in 0..1: R,G,B or one value (default 0)", 0},
     {"std", KEY_STD, "LIST", 0, "likewise (default 1)", 0},
@@ -60,13 +62,15 @@ static void threshold_rule(struct argp_state *state, const char *text, snn_conve
     opt->threshold = SNN_THRESHOLD_MAX;
   } else if (strcmp(text, "clip") == 0) {
     opt->threshold = SNN_THRESHOLD_CLIP;
+  } else if (strcmp(text, "given") == 0) {
+    opt->threshold = SNN_THRESHOLD_GIVEN;
   } else if (strncmp(text, "percentile=", 11) == 0) {
     opt->threshold = SNN_THRESHOLD_PERCENTILE;
     opt->percentile = strtod(text + 11, &end);
     if (end == text + 11 || *end || !(opt->percentile > 0 && opt->percentile <= 100))
       argp_error(state, "threshold: '%s' is not a percentile above 0 and up to 100", text + 11);
   } else {
-    argp_error(state, "threshold: '%s' is not known; there are: max, percentile=P, clip", text);
+    argp_error(state, "threshold: '%s' is not known; there are: max, percentile=P, clip, given", text);
   }
 }
 

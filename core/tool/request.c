@@ -101,7 +101,8 @@ static error_t parse_model(int key, char *arg, struct argp_state *state) {
 }
 
 static const struct argp_option neuron_options[] = {
-    {"neuron", TOOL_KEY_NEURON, "NEURON", 0, "if (default), if-hard, lif, lif-soft, srif, srif-mpr, asg, if-signed", 0},
+    {"neuron", TOOL_KEY_NEURON, "NEURON", 0,
+     "if, if-hard, lif, lif-soft, srif, srif-mpr, asg, if-signed (default: the model's, mostly if)", 0},
     {"tau", TOOL_KEY_TAU, "TAU", 0, "for neurons that leak: what remains of a potential after a step", 0},
     {"threads", TOOL_KEY_THREADS, "N", 0, "OpenMP threads (default: what the machine allows)", 0},
     {0}};

@@ -19,7 +19,8 @@ typedef enum snn_threshold_rule {
   SNN_THRESHOLD_CLIP,       /* the bound of a clipped ReLU in the source network (Deng & Gu's threshold ReLU); of a
                                quantised activation T / Tq, its step times the most levels of any layer (Yan, Zhou & Wong,
                                eq. 10) */
-  SNN_THRESHOLD_AUTO        /* clip where every activation is quantised, else the 99.9th percentile */
+  SNN_THRESHOLD_GIVEN,      /* what the file's metadata says: networks trained as spiking ones (core/onnx/README.md) */
+  SNN_THRESHOLD_AUTO /* given where the file gives them, clip where every activation is quantised, else percentile */
 } snn_threshold_rule;
 
 typedef enum snn_threshold_scope { SNN_PER_LAYER, SNN_PER_CHANNEL } snn_threshold_scope;
@@ -32,7 +33,7 @@ typedef struct snn_convert_options {
   const snn_preprocess *preprocess; /* NULL: mean 0, std 1, black background */
   const char *const *labels;        /* class names, or NULL */
   size_t n_labels;
-  const snn_dataset *data; /* pictures to take activations from; NULL where the thresholds are clips */
+  const snn_dataset *data; /* pictures to take activations from; NULL where the thresholds are clips or given */
   size_t data_limit;       /* use at most this many, evenly spaced; 0: all */
   const char *data_name;   /* for the provenance; NULL: not named */
   snn_threshold_rule threshold;
