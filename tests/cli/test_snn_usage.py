@@ -111,7 +111,7 @@ def test_unknown_options(command):
 
 
 @pytest.mark.parametrize("arguments,wanted", [
-    (["convert"], "which ONNX file"), (["convert", "a.onnx"], "-o FILE"), (["convert", "a.onnx", "-o", "m"], "--data"),
+    (["convert"], "which ONNX file"), (["convert", "a.onnx"], "-o FILE"), (["convert", "a.onnx", "-o", "m", "--threshold", "max"], "--data"),
     (["convert", "a.onnx", "b.onnx"], "'b.onnx' is a second one"), (["convert", "-o", "m", "--data", "d"], "which ONNX"),
     (["inspect"], "which model"), (["inspect", "a", "b"], "'b' is a second one"),
     (["eval"], "which model"), (["eval", "a"], "--data"), (["eval", "a", "b"], "'b' is a second one"),
