@@ -87,7 +87,7 @@ endif
 # The web page is part of the program; charts come from Debian's Chart.js.
 CHART_JS := /usr/share/javascript/chart.js/chart.min.js
 $(BUILD)/obj/server/web_files.o: CPPFLAGS_ALL += -DCHART_JS=\"$(CHART_JS)\"
-$(BUILD)/obj/server/web_files.o: $(wildcard clients/web/*) $(CHART_JS)
+$(BUILD)/obj/server/web_files.o: $(wildcard clients/web/*) server/openapi.json $(CHART_JS)
 $(CHART_JS):
 	@echo 'missing: $@ (Debian package libjs-chart.js): run make deps' >&2; false
 
@@ -173,9 +173,16 @@ $(AXE):
 	@mkdir -p build/node
 	@npm install --prefix build/node --ignore-scripts --no-audit --no-fund --silent axe-core@4 || echo 'axe-core: not to be had, its test will be skipped'
 
-pytest: $(PROGRAMS) $(if $(PYTEST_FLAGS),,$(AXE)) ## the tests through the programs, over HTTP and in a browser of one MODE
+# OpenAPI documents are checked by a validator of somebody else.
+OPENAPI := build/node/node_modules/@seriousme/openapi-schema-validator/bin/validate-api-cli.js
+$(OPENAPI):
+	@mkdir -p build/node
+	@npm install --prefix build/node --ignore-scripts --no-audit --no-fund --silent @seriousme/openapi-schema-validator@2 || \
+	  echo 'openapi-schema-validator: not to be had, its test will be skipped'
+
+pytest: $(PROGRAMS) $(OPENAPI) $(if $(PYTEST_FLAGS),,$(AXE)) ## the tests through the programs, over HTTP and in a browser of one MODE
 	@echo "== $(MODE) pytest"
-	$(TEST_ENV) AXE_JS=$(CURDIR)/$(AXE) $(PYTHON) -m pytest -q -p no:cacheprovider $(PYTEST_FLAGS) tests
+	$(TEST_ENV) AXE_JS=$(CURDIR)/$(AXE) OPENAPI_VALIDATOR=$(CURDIR)/$(OPENAPI) $(PYTHON) -m pytest -q -p no:cacheprovider $(PYTEST_FLAGS) tests
 
 coverage: ## line coverage of what MODE=cov ran
 	@gcovr --root . --object-directory build/cov/obj --filter core/ --filter server/ --exclude-unreachable-branches \

@@ -10,7 +10,7 @@ build="gcc libc6-dev make pkg-config libmicrohttpd-dev libjansson-dev libpng-dev
 demo="curl jq bsdextrautils"
 test="chromium chromium-driver python3-selenium npm
       clang libclang-rt-14-dev libomp-14-dev libcmocka-dev gcovr gnuplot-nox curl jq xz-utils prometheus
-      python3 python3-pytest python3-requests python3-numpy python3-pil python3-onnx python3-torch"
+      python3 python3-pytest python3-jsonschema python3-requests python3-numpy python3-pil python3-onnx python3-torch"
 package="debhelper dpkg-dev fakeroot help2man lintian"
 lint="clang-format clang-tidy cppcheck"
 train="python3 python3-torch python3-numpy python3-pil python3-onnx npm"

@@ -10,6 +10,7 @@
 static const route public_table[] = {
     {"GET", "/", NULL, NULL, api_index},
     {"GET", "/web/{file}", NULL, NULL, api_web_file},
+    {"GET", "/openapi.json", NULL, NULL, api_web_file},
     {"GET", "/livez", NULL, NULL, api_live},
     {"GET", "/readyz", NULL, NULL, api_ready},
     {"GET", "/v2/health/live", NULL, NULL, api_live},

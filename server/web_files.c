@@ -1,12 +1,13 @@
-/* The page's files, as the assembler includes them: clients/web as it lies in the tree, and Chart.js from where its
- * Debian package puts it (CHART_JS, set by the Makefile). Keeps the invariant that what is served is what was built;
- * nothing is read at run time. */
+/* The page's files and the description of the API, as the assembler includes them: clients/web as it lies in the tree,
+ * and Chart.js from where its Debian package puts it (CHART_JS, set by the Makefile). Keeps the invariant that what is
+ * served is what was built; nothing is read at run time. */
 #include "web_files.h"
 
 #include <string.h>
 
 #define JAVASCRIPT "text/javascript; charset=utf-8"
 #define FILES(X)                                                                     \
+  X(openapi_json, "/openapi.json", "server/openapi.json", "application/json")        \
   X(index_html, "/", "clients/web/index.html", "text/html; charset=utf-8")           \
   X(style_css, "/web/style.css", "clients/web/style.css", "text/css; charset=utf-8") \
   X(icon_svg, "/web/icon.svg", "clients/web/icon.svg", "image/svg+xml")              \
