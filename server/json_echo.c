@@ -11,6 +11,11 @@ void json_echo_options(json_t *into, const inference *inf) {
   /* Seven digits are all a float has: 0.9, not 0.899999976. */
   if (snn_neuron_leaks(run->neuron)) json_object_set_new(into, "tau", json_real(round((double)run->tau * 1e7) / 1e7));
   json_object_set_new(into, "init", json_string(snn_init_name(run->init)));
+  snn_table_choice table;
+  if (snn_run_table(inf->model->network, run, &table))
+    json_object_set_new(into, "table",
+                        json_pack("{s:s, s:I}", "source", table.is_embedded ? "model" : "calibration", "timesteps",
+                                  (json_int_t)table.key.timesteps));
   json_object_set_new(into, "shift", json_integer((json_int_t)run->shift));
   json_object_set_new(into, "encoding", json_string(snn_encoding_name(run->encoding)));
   json_object_set_new(into, "readout", json_string(snn_readout_name(run->readout)));

@@ -72,6 +72,18 @@ static json_t *defaults_object(const snn_network *net, const option_limits *limi
                    option_trace_name(o.trace_layers));
 }
 
+/* The tables of the model file. */
+static json_t *table_list(const snn_network *net) {
+  const snn_calibration *c = snn_network_calibration(net);
+  json_t *list = json_array();
+  for (size_t i = 0; c && i < snn_calibration_tables(c); i++) {
+    snn_calibration_table key = snn_calibration_table_at(c, i);
+    json_array_append_new(list, json_pack("{s:s, s:s, s:I}", "neuron", snn_neuron_name(key.neuron), "init",
+                                          snn_init_name(key.init), "timesteps", (json_int_t)key.timesteps));
+  }
+  return list;
+}
+
 static json_t *limits_object(const config *c) {
   return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "timesteps", (json_int_t)c->max_timesteps, "images",
                    (json_int_t)IMAGES_MAX, "images_times_timesteps", (json_int_t)WORK_MAX, "body_bytes",
@@ -90,12 +102,13 @@ char *json_info_model(const model_entry *entry, const config *c, const calibrati
   option_limits limits = {.max_timesteps = (uint32_t)c->max_timesteps};
   uint64_t parameters = 0;
   json_t *layers = layer_list(net, &parameters);
-  return print(json_pack(
-      "{s:s, s:s, s:I, s:o, s:o, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "name", entry->name, "model_version",
-      snn_network_sha256(net), "classes", (json_int_t)snn_network_classes(net), "labels", label_list(net), "input",
-      input_object(net), "neurons", (json_int_t)snn_network_neurons(net), "parameters", (json_int_t)parameters, "macs",
-      (json_int_t)snn_network_macs(net), "layers", layers, "variants", variants_object(), "defaults",
-      defaults_object(net, &limits), "calibration", calibration_object(in_force), "limits", limits_object(c)));
+  return print(json_pack("{s:s, s:s, s:I, s:o, s:o, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "name", entry->name,
+                         "model_version", snn_network_sha256(net), "classes", (json_int_t)snn_network_classes(net),
+                         "labels", label_list(net), "input", input_object(net), "neurons",
+                         (json_int_t)snn_network_neurons(net), "parameters", (json_int_t)parameters, "macs",
+                         (json_int_t)snn_network_macs(net), "layers", layers, "variants", variants_object(), "defaults",
+                         defaults_object(net, &limits), "tables", table_list(net), "calibration",
+                         calibration_object(in_force), "limits", limits_object(c)));
 }
 
 static json_t *summary_object(model_entry *entry) {

@@ -265,13 +265,33 @@ bool options_run_equal(const options *a, const options *b) {
          x->calibration == y->calibration;
 }
 
-bool options_complete(const options *o, problem *p) {
-  if (!snn_init_needs_table(o->run.init)) return true;
-  char names[256] = "";
+/* "if matched T 4, 8; if-signed matched T 8" of the tables that a run may start from, as far as it fits. */
+static void list_tables(const snn_calibration *c, char *text, size_t n_text) {
+  snn_calibration_table last = {.init = SNN_INIT_ZERO};
+  for (size_t i = 0; c && i < snn_calibration_tables(c); i++) {
+    snn_calibration_table key = snn_calibration_table_at(c, i);
+    size_t n = strlen(text);
+    if (key.neuron == last.neuron && key.init == last.init)
+      snprintf(text + n, n_text - n, ", %u", key.timesteps);
+    else
+      snprintf(text + n, n_text - n, "%s%s %s T %u", n ? "; " : "", snn_neuron_name(key.neuron),
+               snn_init_name(key.init), key.timesteps);
+    last = key;
+  }
+}
+
+bool options_complete(options *o, const snn_network *net, problem *p) {
+  snn_table_choice choice;
+  char names[256] = "", tables[224] = "";
+  if (!(o->given >> find_option("init") & 1)) o->run.init = snn_recommended_init(net, &o->run);
+  if (!snn_init_needs_table(o->run.init) || snn_run_table(net, &o->run, &choice)) return true;
   for (unsigned i = 0; init_name(i); i++)
     if (!snn_init_needs_table((snn_init)i)) append_name(names, sizeof names, init_name(i));
+  list_tables(o->run.calibration, tables, sizeof tables);
+  list_tables(snn_network_calibration(net), tables, sizeof tables);
   return problem_set(
       p, PROBLEM_INVALID_OPTION,
-      "init: '%s' needs a calibration for neuron '%s', and this model has none in force; without one there are: %s",
-      snn_init_name(o->run.init), snn_neuron_name(o->run.neuron), names);
+      "init: '%s' needs a table for neuron '%s', which neither the model nor a calibration in force has; "
+      "there are: %s; without a table: %s",
+      snn_init_name(o->run.init), snn_neuron_name(o->run.neuron), *tables ? tables : "none", names);
 }

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "problem.h"
-#include "snn/session.h"
+#include "snn/calibrate.h"
 
 enum { OPTION_NAME_MAX = 95 };
 
@@ -51,8 +51,9 @@ void options_init(options *o, const snn_network *net, const option_limits *limit
 /* Set one option. False with `problem` set: unknown, given twice, wrong type or out of range. */
 bool options_set(options *o, const option_limits *limits, const char *name, const option_value *value, problem *p);
 
-/* Do the options fit together? Called once all are set. False with `problem` set. */
-bool options_complete(const options *o, problem *p);
+/* Settle what depends on other options, and see whether all fit together. Called once all are set. False with `problem`
+ * set. */
+bool options_complete(options *o, const snn_network *net, problem *p);
 
 /* May these two run in one batch? True when every option that the simulation sees is equal. */
 bool options_run_equal(const options *a, const options *b);

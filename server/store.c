@@ -151,7 +151,7 @@ static bool try_generation(store *st, model_entry *entry, uint64_t generation, b
     return false;
   }
   if (*p.id) {
-    if (strcmp(p.model_sha256, snn_network_sha256(entry->network)) != 0) {
+    if (strcmp(p.model_sha256, snn_network_identity(entry->network)) != 0) {
       *skipped = true;
       return false;
     }

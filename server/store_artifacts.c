@@ -158,7 +158,7 @@ bool store_activate(store *st, model_entry *entry, const char *id, uint64_t expe
     snprintf(path, sizeof path, "%s/%s%s", artifacts, id, suffix);
     (void)utimensat(AT_FDCWD, path, NULL, 0); /* used just now: the last to be collected */
   }
-  snprintf(pointer.model_sha256, sizeof pointer.model_sha256, "%s", snn_network_sha256(entry->network));
+  snprintf(pointer.model_sha256, sizeof pointer.model_sha256, "%s", snn_network_identity(entry->network));
   snprintf(pointer.by, sizeof pointer.by, "%s", by);
   now_text(pointer.at);
   snprintf(name, sizeof name, "%llu", (unsigned long long)pointer.generation);

@@ -6,7 +6,7 @@
 #ifndef SNN_CALIBRATE_OBSERVE_H
 #define SNN_CALIBRATE_OBSERVE_H
 
-#include "calibrate/calibration.h"
+#include "graph/calibration.h"
 #include "sim/stage.h"
 
 typedef struct snn_observer snn_observer;

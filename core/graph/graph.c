@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "snn/calibrate.h"
 
 snn_network *snn_network_new(void) {
   snn_network *net = calloc(1, sizeof *net);
@@ -27,6 +28,7 @@ snn_network *snn_network_new(void) {
 
 void snn_network_free(snn_network *net) {
   if (!net) return;
+  snn_calibration_free(net->calibration);
   snn_arena_free(&net->arena);
   snn_unmap(&net->mapping);
   free(net->nodes);

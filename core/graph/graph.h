@@ -86,13 +86,17 @@ typedef struct snn_recommended {
   snn_init init;
   snn_neuron neuron;
   float tau;
+  uint32_t shift;
 } snn_recommended;
 
 struct snn_network {
   snn_arena arena;     /* owns all that nodes and metadata point to, unless it lies in the mapping */
   snn_mapping mapping; /* of the model file, when loaded from one */
   char *name;
-  char sha256[SNN_SHA256_HEX];
+  char sha256[SNN_SHA256_HEX];         /* of the model file */
+  char network_sha256[SNN_SHA256_HEX]; /* of the model file before tables were embedded: what calibrations are bound to
+                                        */
+  snn_calibration *calibration;        /* tables embedded in the model file; NULL: none */
   snn_preprocess preprocess;
   char **labels; /* [n_labels] or NULL */
   size_t n_labels;

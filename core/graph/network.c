@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "graph/graph.h"
+#include "snn/calibrate.h"
 
 static const char *const layer_kinds[SNN_LAYER_KIND_COUNT] = {
     [SNN_LAYER_INPUT] = "input",     [SNN_LAYER_CONV] = "conv",     [SNN_LAYER_AVGPOOL] = "avgpool",
@@ -20,6 +21,9 @@ const char *snn_network_name(const snn_network *net) {
 }
 const char *snn_network_sha256(const snn_network *net) {
   return net->sha256;
+}
+const char *snn_network_identity(const snn_network *net) {
+  return net->network_sha256;
 }
 snn_shape snn_network_input(const snn_network *net) {
   return net->nodes[0].shape;

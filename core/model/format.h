@@ -6,7 +6,9 @@
 #include "model/json.h"
 #include "model/safetensors.h"
 
-enum { SNN_MODEL_VERSION = 1 };
+/* The newest version this build reads. What it writes has version 1 where a program of that version would read it
+ * rightly, and 2 where the file carries tables or recommends a shift. */
+enum { SNN_MODEL_VERSION = 2 };
 
 /* A larger file is refused before it is mapped. */
 #define SNN_MAX_MODEL_BYTES ((size_t)1 << 32)
@@ -20,6 +22,8 @@ enum { SNN_MODEL_VERSION = 1 };
 #define SNN_KEY_RECOMMENDED "spiked.recommended"
 #define SNN_KEY_READOUT     "spiked.readout"
 #define SNN_KEY_PROVENANCE  "spiked.provenance"
+#define SNN_KEY_IDENTITY    "spiked.network_sha256"
+#define SNN_KEY_CALIBRATION "spiked.calibration" /* in calibration files too */
 
 /* what follows a layer's name in a tensor's name */
 #define SNN_TENSOR_WEIGHT         ".weight"

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "model/format.h"
+#include "model/tables.h"
 
 /* Parse the JSON text under a metadata key. A missing key leaves *out NULL, which is an error when it is required. */
 static snn_status parse_metadata(const snn_safetensors *file, const char *key, bool required, json_type type,
@@ -25,7 +25,7 @@ static snn_status parse_metadata(const snn_safetensors *file, const char *key, b
   return SNN_OK;
 }
 
-static snn_status check_version(const snn_safetensors *file, snn_error *err) {
+static snn_status read_version(const snn_safetensors *file, long *version, snn_error *err) {
   const char *text = snn_safetensors_metadata(file, SNN_KEY_VERSION);
   if (!text)
     return snn_fail(err, SNN_ERR_FORMAT, SNN_KEY_VERSION,
@@ -33,10 +33,10 @@ static snn_status check_version(const snn_safetensors *file, snn_error *err) {
   size_t n = strlen(text);
   if (n == 0 || n > 9 || strspn(text, "0123456789") != n || text[0] == '0')
     return snn_fail(err, SNN_ERR_FORMAT, SNN_KEY_VERSION, "it must be a whole number from 1, not '%.32s'", text);
-  long version = strtol(text, NULL, 10);
-  if (version > SNN_MODEL_VERSION)
+  *version = strtol(text, NULL, 10);
+  if (*version > SNN_MODEL_VERSION)
     return snn_fail(err, SNN_ERR_UNSUPPORTED, SNN_KEY_VERSION,
-                    "the file has format version %ld, this build reads version %d; use a newer spiked", version,
+                    "the file has format version %ld, this build reads up to version %d; use a newer spiked", *version,
                     SNN_MODEL_VERSION);
   return SNN_OK;
 }
@@ -103,6 +103,7 @@ static snn_status read_recommended(snn_network *net, const snn_safetensors *file
   snn_status status = parse_metadata(file, key, false, JSON_OBJECT, &json, err);
   if (status != SNN_OK || !json) return status;
   status = snn_json_uint(json, "timesteps", 1, SNN_MAX_TIMESTEPS, false, &net->recommended.timesteps, key, err);
+  if (status == SNN_OK) status = snn_json_uint(json, "shift", 0, 1, false, &net->recommended.shift, key, err);
   if (status == SNN_OK) status = snn_json_text(json, "init", SNN_MAX_NAME, false, &init, key, err);
   if (status == SNN_OK && init && !snn_init_parse(init, &net->recommended.init))
     status = snn_fail(err, SNN_ERR_UNSUPPORTED, key, "'init' is '%.64s', which this build does not know", init);
@@ -139,12 +140,27 @@ static snn_status read_provenance(snn_network *net, const snn_safetensors *file,
   return net->provenance ? SNN_OK : snn_fail_memory(err, "the provenance");
 }
 
+/* What version 2 added: the network's identity, and tables. The network is complete and has its digest. */
+static snn_status read_calibration(snn_network *net, const snn_safetensors *file, snn_error *err) {
+  const char *identity = snn_safetensors_metadata(file, SNN_KEY_IDENTITY);
+  json_t *about = NULL;
+  if (identity &&
+      (strlen(identity) != SNN_SHA256_HEX - 1 || strspn(identity, "0123456789abcdef") != SNN_SHA256_HEX - 1))
+    return snn_fail(err, SNN_ERR_FORMAT, SNN_KEY_IDENTITY, "it must be 64 hexadecimal digits");
+  if (identity) memcpy(net->network_sha256, identity, SNN_SHA256_HEX);
+  snn_status status = parse_metadata(file, SNN_KEY_CALIBRATION, false, JSON_OBJECT, &about, err);
+  if (status == SNN_OK && about) status = snn_tables_read(file, net, about, &net->calibration, err);
+  json_decref(about);
+  return status;
+}
+
 /* Fill an empty network from a whole file. */
 static snn_status read_model(snn_network *net, const uint8_t *bytes, size_t n_bytes, snn_error *err) {
   snn_safetensors *file = NULL;
   json_t *graph = NULL;
+  long version = 0;
   snn_status status = snn_safetensors_open(bytes, n_bytes, &file, err);
-  if (status == SNN_OK) status = check_version(file, err);
+  if (status == SNN_OK) status = read_version(file, &version, err);
   if (status == SNN_OK) status = parse_metadata(file, SNN_KEY_GRAPH, true, JSON_ARRAY, &graph, err);
   if (status == SNN_OK) status = snn_model_read_graph(net, file, graph, err);
   if (status == SNN_OK) status = read_name(net, file, err);
@@ -154,7 +170,11 @@ static snn_status read_model(snn_network *net, const uint8_t *bytes, size_t n_by
   if (status == SNN_OK) status = read_readout(net, file, err);
   if (status == SNN_OK) status = read_provenance(net, file, err);
   if (status == SNN_OK) status = snn_graph_finish(net, true, err);
-  if (status == SNN_OK) snn_sha256_hex(bytes, n_bytes, net->sha256);
+  if (status == SNN_OK) {
+    snn_sha256_hex(bytes, n_bytes, net->sha256);
+    memcpy(net->network_sha256, net->sha256, SNN_SHA256_HEX);
+    if (version >= 2) status = read_calibration(net, file, err);
+  }
   json_decref(graph);
   snn_safetensors_free(file);
   return status;

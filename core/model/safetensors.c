@@ -215,6 +215,21 @@ size_t snn_safetensors_count(const snn_safetensors *file) {
   return file->n_tensors;
 }
 
+const snn_tensor *snn_safetensors_at(const snn_safetensors *file, size_t i) {
+  return &file->tensors[i];
+}
+
+size_t snn_safetensors_metadata_count(const snn_safetensors *file) {
+  return json_object_size(file->metadata);
+}
+
+snn_metadata_entry snn_safetensors_metadata_at(const snn_safetensors *file, size_t i) {
+  json_t *metadata = (json_t *)(uintptr_t)file->metadata; /* iterating changes nothing, but jansson asks for it */
+  void *at = json_object_iter(metadata);
+  while (i-- > 0) at = json_object_iter_next(metadata, at);
+  return (snn_metadata_entry){json_object_iter_key(at), json_string_value(json_object_iter_value(at))};
+}
+
 /* ---- writing ---- */
 
 /* Add key: value, taking value. A NULL value means that making it failed. */

@@ -67,11 +67,15 @@ void snn_safetensors_free(snn_safetensors *file); /* NULL is allowed */
 const snn_tensor *snn_safetensors_find(const snn_safetensors *file, const char *name);
 const char *snn_safetensors_metadata(const snn_safetensors *file, const char *key);
 
-size_t snn_safetensors_count(const snn_safetensors *file);
-
 typedef struct snn_metadata_entry {
   const char *key, *value; /* UTF-8 */
 } snn_metadata_entry;
+
+/* All of them: tensors, an array, by name; metadata in the order of the file. Borrowed. */
+size_t snn_safetensors_count(const snn_safetensors *file);
+const snn_tensor *snn_safetensors_at(const snn_safetensors *file, size_t i);
+size_t snn_safetensors_metadata_count(const snn_safetensors *file);
+snn_metadata_entry snn_safetensors_metadata_at(const snn_safetensors *file, size_t i);
 
 /* A file being written: nothing is visible under its name before commit. */
 typedef struct snn_tensor_writer {

@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "model/format.h"
 #include "model/rounding.h"
+#include "model/tables.h"
 
 /* One tensor to be: what it is called in the file and where its values are. */
 typedef struct plan_item {
@@ -117,14 +117,23 @@ static snn_status plan_all_weights(plan *p) {
 }
 
 static snn_status plan_tensors(plan *p) {
-  size_t most;
-  if (!snn_mul(p->net->n_nodes, MOST_TENSORS_OF_A_LAYER, &most)) most = SIZE_MAX;
+  size_t most, n_tables = 0;
+  snn_tensor *tables = NULL;
+  const float **values = NULL;
+  if (p->net->calibration &&
+      snn_tables_tensors(p->net->calibration, &p->arena, &tables, &values, &n_tables, p->err) != SNN_OK)
+    return SNN_ERR_NO_MEMORY;
+  if (!snn_mul(p->net->n_nodes, MOST_TENSORS_OF_A_LAYER, &most) || !snn_add(most, n_tables, &most)) most = SIZE_MAX;
   p->tensors = snn_arena_alloc(&p->arena, most, sizeof *p->tensors);
   p->items = snn_arena_alloc(&p->arena, most, sizeof *p->items);
   if (!p->tensors || !p->items) return snn_fail_memory(p->err, "the list of tensors");
   snn_status status = SNN_OK;
   if (p->format == SNN_WEIGHTS_F32) status = plan_all_weights(p);
   for (uint32_t i = 0; i < p->net->n_nodes && status == SNN_OK; i++) status = plan_vectors(p, &p->net->nodes[i]);
+  for (size_t k = 0; k < n_tables; k++) {
+    p->tensors[p->n] = tables[k];
+    p->items[p->n++] = (plan_item){.values = values[k]};
+  }
   if (status == SNN_OK && p->format != SNN_WEIGHTS_F32) status = plan_all_weights(p);
   return status;
 }
@@ -245,6 +254,7 @@ static json_t *recommended_json(const snn_network *net) {
   json_t *json = json_pack("{s:i, s:s}", "timesteps", (int)r->timesteps, "init", snn_init_name(r->init));
   if (r->neuron != SNN_NEURON_IF) json_object_set_new(json, "neuron", json_string(snn_neuron_name(r->neuron)));
   if (snn_neuron_leaks(r->neuron)) json_object_set_new(json, "tau", json_real((double)r->tau));
+  if (r->shift) json_object_set_new(json, "shift", json_integer(r->shift));
   return json;
 }
 
@@ -275,7 +285,7 @@ static snn_status check_texts(const snn_network *net, snn_error *err) {
   return status;
 }
 
-enum { MOST_METADATA = 8 };
+enum { MOST_METADATA = 10 };
 
 /* Print json, which is taken, as the text of one metadata entry; the text is malloc'ed into texts[*n]. */
 static snn_status add_json(snn_metadata_entry *entries, char **texts, size_t *n, const char *key, json_t *json,
@@ -297,7 +307,7 @@ static snn_status write_model(plan *p, const char *path, void *piece) {
   char version[16];
   snn_tensor_writer w;
   size_t n = 0;
-  snprintf(version, sizeof version, "%d", SNN_MODEL_VERSION);
+  snprintf(version, sizeof version, "%d", net->calibration || net->recommended.shift ? 2 : 1);
   entries[n++] = (snn_metadata_entry){SNN_KEY_VERSION, version};
   entries[n++] = (snn_metadata_entry){SNN_KEY_NAME, net->name};
   entries[n++] = (snn_metadata_entry){SNN_KEY_PROVENANCE, net->provenance};
@@ -306,6 +316,11 @@ static snn_status write_model(plan *p, const char *path, void *piece) {
   if (status == SNN_OK) status = add_json(entries, texts, &n, SNN_KEY_RECOMMENDED, recommended_json(net), err);
   if (status == SNN_OK && net->output_threshold > 0)
     status = add_json(entries, texts, &n, SNN_KEY_READOUT, readout_json(net), err);
+  if (status == SNN_OK && net->calibration)
+    status = add_json(entries, texts, &n, SNN_KEY_CALIBRATION,
+                      json_pack("{s:o}", "tables", snn_tables_json(net->calibration)), err);
+  if (net->calibration && net->network_sha256[0])
+    entries[n++] = (snn_metadata_entry){SNN_KEY_IDENTITY, net->network_sha256};
   if (status == SNN_OK && net->n_labels) status = add_json(entries, texts, &n, SNN_KEY_LABELS, labels_json(net), err);
   if (status == SNN_OK) status = snn_tensor_writer_begin(path, entries, n, p->tensors, p->n, &w, err);
   if (status != SNN_OK) goto cleanup;

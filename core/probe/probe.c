@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "probe/moments.h"
 #include "sim/watch.h"
+#include "snn/calibrate.h"
 
 /* What one entry gathers at one checkpoint. */
 typedef struct gathered {
@@ -41,7 +42,8 @@ struct snn_probe {
   uint64_t *spikes;  /* [batch][n_rows][n_nodes] */
   snn_first_spikes *first_spikes;
   uint64_t pictures;
-  size_t row; /* that checkpoint 0 of the run belongs to */
+  size_t row;              /* that checkpoint 0 of the run belongs to */
+  const float *thresholds; /* factors of the table that the run starts from; NULL: all 1 */
   bool rectifies;
   snn_watch watch;
 };
@@ -142,7 +144,8 @@ static void checkpoint(void *context, const snn_watched *w, size_t k, uint32_t s
       to[i].activations = moments_of(scores, &one, 1, 1, real, n);
       break;
     }
-    to[i].activations = moments_of(m->spikes + first, neurons->amplitude, neurons->n, steps, real, n);
+    const double divisor = p->thresholds ? steps / (double)p->thresholds[node] : steps;
+    to[i].activations = moments_of(m->spikes + first, neurons->amplitude, neurons->n, divisor, real, n);
     if (!p->rectifies) continue;
     to[i].decisions = (double)n * steps;
     for (size_t j = first; j < first + n; j++) {
@@ -281,6 +284,9 @@ static snn_status run_batch(snn_probe *p, const float *images, const uint32_t *n
       run.timesteps = p->timesteps[p->row];
       run.checkpoints = NULL;
     }
+    snn_table_choice table;
+    p->thresholds =
+        snn_run_table(p->net, &run, &table) ? snn_calibration_factors(table.calibration, table.table) : NULL;
     snn_status status = snn_session_run(p->session, images, n, &run, p->scores, &stats, err);
     if (status != SNN_OK) return status;
     join(p, n, rows);

@@ -73,5 +73,7 @@ bool snn_run_is_cumulative(const snn_run_options *run) {
 
 snn_run_options snn_run_defaults(const snn_network *net) {
   const snn_recommended *r = &net->recommended;
-  return (snn_run_options){.timesteps = r->timesteps, .neuron = r->neuron, .tau = r->tau, .init = r->init};
+  snn_run_options run = {.timesteps = r->timesteps, .neuron = r->neuron, .tau = r->tau, .shift = r->shift};
+  run.init = snn_recommended_init(net, &run);
+  return run;
 }

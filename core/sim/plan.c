@@ -95,11 +95,13 @@ static snn_status reserve(compiler *c, size_t n, size_t size, size_t *offset) {
   return SNN_OK;
 }
 
+static float *channels_of(compiler *c, const snn_node *n) {
+  return snn_arena_alloc(&c->plan->arena, n->shape.c, sizeof(float));
+}
+
 /* Per-channel copy of an array of 1 or c entries, each times `factor`. */
-static float *spread(compiler *c, const float *from, uint32_t n, uint32_t channels, float factor) {
-  float *to = snn_arena_alloc(&c->plan->arena, channels, sizeof *to);
-  for (uint32_t i = 0; to && i < channels; i++) to[i] = from[n == 1 ? 0 : i] * factor;
-  return to;
+static void spread(float *to, const float *from, uint32_t n, uint32_t channels, float factor) {
+  for (uint32_t i = 0; i < channels; i++) to[i] = from[n == 1 ? 0 : i] * factor;
 }
 
 /* Does every window of the pool divide by the same number? */
@@ -146,26 +148,27 @@ static snn_edge_kind edge_kind(const compiler *c, uint32_t i) {
   return all_spikes ? SNN_EDGE_SPIKES : SNN_EDGE_COUNTS;
 }
 
-/* What an event of each channel is worth, [c], for edges of events; NULL when out of memory. */
-static float *make_amplitude(compiler *c, const snn_node *n) {
+/* What an event of each channel is worth, for edges of events; those it comes from are known. `factor` is that of the
+ * node's neurons. */
+static void set_amplitude(snn_plan *plan, const snn_network *net, uint32_t i, float factor) {
+  const snn_node *n = &net->nodes[i];
+  snn_edge *e = &plan->edges[i];
   if (n->kind == SNN_LAYER_INPUT) {
-    float *amplitude = snn_arena_alloc(&c->plan->arena, n->shape.c, sizeof *amplitude);
-    for (uint32_t i = 0; amplitude && i < n->shape.c; i++)
-      amplitude[i] = i < SNN_MAX_CHANNELS_IN ? 1.0f / c->net->preprocess.std[i] : 1.0f;
-    return amplitude;
-  }
-  if (n->kind == SNN_LAYER_NEURON) return spread(c, n->neurons.amplitude, n->neurons.n, n->shape.c, 1.0f);
-  if (n->kind == SNN_LAYER_AVGPOOL) { /* whole numbers stay whole: pool by adding */
+    for (uint32_t c = 0; c < n->shape.c; c++)
+      e->amplitude[c] = c < SNN_MAX_CHANNELS_IN ? 1.0f / net->preprocess.std[c] : 1.0f;
+  } else if (n->kind == SNN_LAYER_NEURON) {
+    spread(e->amplitude, n->neurons.amplitude, n->neurons.n, n->shape.c, factor);
+  } else if (n->kind == SNN_LAYER_AVGPOOL) { /* whole numbers stay whole: pool by adding */
     float share = 1.0f / (float)(n->pool.window.kernel_h * n->pool.window.kernel_w);
-    return spread(c, c->plan->edges[n->inputs[0]].amplitude, n->shape.c, n->shape.c, share);
+    spread(e->amplitude, plan->edges[n->inputs[0]].amplitude, n->shape.c, n->shape.c, share);
+  } else {
+    snn_piece pieces[SNN_MAX_NODE_INPUTS];
+    uint32_t n_pieces = pieces_of(net, n, pieces);
+    for (uint32_t k = 0; k < n_pieces; k++)
+      memcpy(e->amplitude + pieces[k].to, plan->edges[pieces[k].source].amplitude + pieces[k].from,
+             pieces[k].n * sizeof *e->amplitude);
   }
-  snn_piece pieces[SNN_MAX_NODE_INPUTS];
-  uint32_t n_pieces = pieces_of(c->net, n, pieces);
-  float *amplitude = snn_arena_alloc(&c->plan->arena, n->shape.c, sizeof *amplitude);
-  for (uint32_t k = 0; amplitude && k < n_pieces; k++)
-    memcpy(amplitude + pieces[k].to, c->plan->edges[pieces[k].source].amplitude + pieces[k].from,
-           pieces[k].n * sizeof *amplitude);
-  return amplitude;
+  for (uint32_t c = 0; c < n->shape.c; c++) e->minus[c] = -e->amplitude[c];
 }
 
 /* What an edge of events is worth at rest, [h][w][c]; *out stays NULL where that is 0. */
@@ -203,9 +206,9 @@ static snn_status make_edge(compiler *c, uint32_t i) {
   size_t planes = c->plan->kind == SNN_PLAN_SIGNED ? 2 : 1;
   e->step = positions * (spikes ? planes * e->words : n->shape.c);
   if (e->kind != SNN_EDGE_GRADED) {
-    e->amplitude = make_amplitude(c, n);
-    e->minus = e->amplitude ? spread(c, e->amplitude, n->shape.c, n->shape.c, -1.0f) : NULL;
-    if (!e->minus) return snn_fail_memory(c->err, "the plan");
+    e->amplitude = channels_of(c, n);
+    e->minus = channels_of(c, n);
+    if (!e->amplitude || !e->minus) return snn_fail_memory(c->err, "the plan");
     snn_status status = make_rest(c, i, &e->rest);
     if (status != SNN_OK) return status;
   }
@@ -296,9 +299,9 @@ static snn_status make_stage(compiler *c, uint32_t i, snn_stage *stage) {
   snn_status status = make_terms(c, i, true, stage);
   if (status != SNN_OK || n->kind != SNN_LAYER_NEURON) return status;
   stage->sink = SNN_SINK_SPIKES;
-  stage->fire = spread(c, n->neurons.fire, n->neurons.n, channels, 1.0f);
-  stage->half_fire = spread(c, n->neurons.fire, n->neurons.n, channels, 0.5f);
-  stage->theta = spread(c, n->neurons.theta, n->neurons.n, channels, 1.0f);
+  stage->fire = channels_of(c, n);
+  stage->half_fire = channels_of(c, n);
+  stage->theta = channels_of(c, n);
   if (!stage->fire || !stage->half_fire || !stage->theta) return snn_fail_memory(c->err, "the plan");
   size_t states = c->plan->kind == SNN_PLAN_SIGNED ? 2 : 1;
   status = reserve(c, positions * stage->blocks, sizeof(uint64_t), &stage->fired);
@@ -320,9 +323,12 @@ static snn_status make_readout(compiler *c, snn_stage *stage) {
   if (status == SNN_OK) status = reserve(c, shape.c, 2 * sizeof(float), &stage->state);
   const float theta = c->net->output_threshold;
   if (status != SNN_OK || theta <= 0) return status;
-  stage->fire = stage->theta = spread(c, &theta, 1, shape.c, 1.0f);
-  stage->half_fire = spread(c, &theta, 1, shape.c, 0.5f);
-  return stage->theta && stage->half_fire ? SNN_OK : snn_fail_memory(c->err, "the plan");
+  stage->fire = stage->theta = snn_arena_alloc(&c->plan->arena, shape.c, sizeof *stage->theta);
+  stage->half_fire = snn_arena_alloc(&c->plan->arena, shape.c, sizeof *stage->half_fire);
+  if (!stage->theta || !stage->half_fire) return snn_fail_memory(c->err, "the plan");
+  spread(stage->theta, &theta, 1, shape.c, 1.0f);
+  spread(stage->half_fire, &theta, 1, shape.c, 0.5f);
+  return SNN_OK;
 }
 
 static snn_status compile(compiler *c) {
@@ -348,16 +354,33 @@ static snn_status compile(compiler *c) {
   return status;
 }
 
+void snn_plan_scale(snn_plan *plan, const snn_network *net, const float *factors) {
+  for (uint32_t i = 0; i < plan->n_edges; i++)
+    if (plan->edges[i].amplitude) set_amplitude(plan, net, i, factors ? factors[i] : 1.0f);
+  for (uint32_t s = 0; s < plan->n_stages; s++) {
+    snn_stage *stage = &plan->stages[s];
+    if (net->nodes[stage->node].kind != SNN_LAYER_NEURON) continue;
+    const snn_neurons *n = &net->nodes[stage->node].neurons;
+    const float factor = factors ? factors[stage->node] : 1.0f;
+    spread(stage->fire, n->fire, n->n, stage->shape.c, factor);
+    spread(stage->half_fire, n->fire, n->n, stage->shape.c, 0.5f * factor);
+    spread(stage->theta, n->theta, n->n, stage->shape.c, factor);
+  }
+  plan->is_scaled = factors != NULL;
+}
+
 snn_status snn_plan_compile(const snn_network *net, snn_plan_kind kind, snn_plan_input input, uint32_t chunk,
                             snn_plan *out, snn_error *err) {
   snn_plan plan = {.kind = kind, .input = input, .chunk = kind == SNN_PLAN_WHOLE_RUN ? 1 : chunk};
   compiler c = {.net = net, .plan = &plan, .err = err};
   snn_status status = compile(&c);
-  if (status == SNN_OK)
-    *out = plan;
-  else
+  if (status != SNN_OK) {
     snn_arena_free(&plan.arena);
-  return status;
+    return status;
+  }
+  snn_plan_scale(&plan, net, NULL);
+  *out = plan;
+  return SNN_OK;
 }
 
 void snn_plan_free(snn_plan *plan) {

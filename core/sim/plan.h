@@ -25,12 +25,12 @@ typedef enum snn_edge_kind {
 typedef struct snn_edge {
   snn_edge_kind kind;
   snn_shape shape;
-  uint32_t words;         /* of one position, for spikes */
-  const float *amplitude; /* [c], for spikes and counts */
-  const float *minus;     /* [c], -amplitude, for signed spikes; their plane lies step / 2 words behind the other */
-  const float *rest;      /* [h][w][c], for spikes and counts: value while there is no event; NULL: 0 */
-  size_t offset;          /* bytes into the lane's memory */
-  size_t step;            /* elements (floats or words) of one time step; 0 for static edges */
+  uint32_t words;    /* of one position, for spikes */
+  float *amplitude;  /* [c], for spikes and counts; as snn_plan_scale left it */
+  float *minus;      /* [c], -amplitude, for signed spikes; their plane lies step / 2 words behind the other */
+  const float *rest; /* [h][w][c], for spikes and counts: value while there is no event; NULL: 0 */
+  size_t offset;     /* bytes into the lane's memory */
+  size_t step;       /* elements (floats or words) of one time step; 0 for static edges */
 } snn_edge;
 
 /* One addend of a stage's current. */
@@ -71,12 +71,12 @@ typedef struct snn_stage {
   uint32_t blocks; /* of SNN_BLOCK channels; an item is one (position, block) */
   const snn_term *terms;
   uint32_t n_terms;
-  const float *bias;                     /* [c] */
-  const float *bias_map;                 /* [h][w][c]: bias and what sources are worth at rest; NULL: bias alone */
-  const float *fire, *half_fire, *theta; /* [c], neurons and, where it has a threshold, the readout; half_fire is
-                                            fire / 2 */
-  const snn_pool *pool;                  /* pools; they read terms[0].source */
-  const snn_piece *pieces;               /* concatenations and slices */
+  const float *bias;               /* [c] */
+  const float *bias_map;           /* [h][w][c]: bias and what sources are worth at rest; NULL: bias alone */
+  float *fire, *half_fire, *theta; /* [c], neurons, as snn_plan_scale left them, and, where it has a threshold, the
+                                      readout; half_fire is fire / 2 */
+  const snn_pool *pool;            /* pools; they read terms[0].source */
+  const snn_piece *pieces;         /* concatenations and slices */
   uint32_t n_pieces;
   const float *values;    /* constants: [h][w][c] */
   const snn_slice *slice; /* slices: which rows and columns; NULL: all */
@@ -97,12 +97,17 @@ typedef struct snn_plan {
   snn_stage *stages; /* those with static sinks first */
   uint32_t n_static; /* stages run once */
   size_t lane_bytes; /* memory of one lane */
+  bool is_scaled;    /* some thresholds are not the network's own */
 } snn_plan;
 
 /* Compile. `net` must outlive the plan. Errors: NO_MEMORY, TOO_LARGE, UNSUPPORTED. On failure *out is empty. */
 snn_status snn_plan_compile(const snn_network *net, snn_plan_kind kind, snn_plan_input input, uint32_t chunk,
                             snn_plan *out, snn_error *err);
 void snn_plan_free(snn_plan *plan);
+
+/* Scale theta, firing level and amplitude of each neuron layer by factors[its node], [n_nodes]; NULL: back to the
+ * network's own. Costs a few operations a channel and allocates nothing; no run may use the plan meanwhile. */
+void snn_plan_scale(snn_plan *plan, const snn_network *net, const float *factors);
 
 /* A node's convolution as the kernels want it. */
 snn_conv_args snn_conv_args_of(const snn_network *net, uint32_t node);

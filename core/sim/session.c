@@ -186,25 +186,27 @@ static snn_status check_options(const snn_network *net, const snn_run_options *r
   return check_stepping(run, stats, err);
 }
 
-/* The table's potentials, which must be this network's. */
-static snn_status from_table(snn_session *s, const snn_run_options *run, snn_error *err) {
+/* The table's potentials, which must be this network's, and its threshold factors. */
+static snn_status from_table(snn_session *s, const snn_run_options *run, const float **factors, snn_error *err) {
   const snn_network *net = s->net;
-  size_t table;
-  if (!run->calibration || !snn_calibration_find(run->calibration, run->neuron, run->init, run->timesteps, &table))
+  snn_table_choice choice;
+  if (!snn_run_table(net, run, &choice))
     return snn_fail(err, SNN_ERR_ARGUMENT, "init",
                     "'%s' needs a calibration with a table for neuron '%s'; there is none", snn_init_name(run->init),
                     snn_neuron_name(run->neuron));
-  bool fits = snn_calibration_fits(run->calibration, net);
-  for (uint32_t i = 0; fits && i < net->n_nodes; i++)
+  if (!snn_calibration_fits(choice.calibration, net))
+    return snn_fail(err, SNN_ERR_ARGUMENT, "calibration", "it was made for another network");
+  for (uint32_t i = 0; i < net->n_nodes; i++)
     if (net->nodes[i].kind == SNN_LAYER_NEURON)
-      s->initial[i].values = snn_calibration_potentials(run->calibration, table, i, &s->initial[i].n);
-  return fits ? SNN_OK : snn_fail(err, SNN_ERR_ARGUMENT, "calibration", "it was made for another network");
+      s->initial[i].values = snn_calibration_potentials(choice.calibration, choice.table, i, &s->initial[i].n);
+  *factors = snn_calibration_factors(choice.calibration, choice.table);
+  return SNN_OK;
 }
 
-/* Fill s->initial. */
-static snn_status set_initial(snn_session *s, const snn_run_options *run, snn_error *err) {
+/* Fill s->initial; *factors of the thresholds are NULL where all are 1. */
+static snn_status set_initial(snn_session *s, const snn_run_options *run, const float **factors, snn_error *err) {
   static const float zero = 0.0f, half = 0.5f;
-  if (snn_init_needs_table(run->init)) return from_table(s, run, err);
+  if (snn_init_needs_table(run->init)) return from_table(s, run, factors, err);
   for (uint32_t i = 0; i < s->net->n_nodes; i++) {
     if (s->net->nodes[i].kind != SNN_LAYER_NEURON) continue;
     if (run->init == SNN_INIT_WEIGHTS && s->weights_timesteps != run->timesteps)
@@ -310,8 +312,9 @@ static uint64_t out_of_time(const run_setup *run, size_t k, size_t n) {
 
 snn_status snn_session_run(snn_session *s, const float *images, size_t batch, const snn_run_options *options,
                            float *scores, const snn_run_stats *stats, snn_error *err) {
+  const float *factors = NULL;
   snn_status status = check_options(s->net, options, stats, err);
-  if (status == SNN_OK) status = set_initial(s, options, err);
+  if (status == SNN_OK) status = set_initial(s, options, &factors, err);
   if (status != SNN_OK) return status;
   snn_run_options run = *options;
   if (!run.checkpoints) {
@@ -320,10 +323,12 @@ snn_status snn_session_run(snn_session *s, const float *images, size_t batch, co
   }
   const snn_neuron_model *neuron = snn_neuron_model_get(run.neuron);
   const snn_plan_input input = run.encoding == SNN_ENCODING_DIRECT ? SNN_PLAN_DIRECT : SNN_PLAN_ENCODED;
+  snn_plan *plan = &s->plans[plan_kind(neuron)][input];
+  if (factors || plan->is_scaled) snn_plan_scale(plan, s->net, factors);
   const run_setup setup = {.session = s,
                            .options = &run,
                            .neuron = neuron,
-                           .plan = &s->plans[plan_kind(neuron)][input],
+                           .plan = plan,
                            .batch = batch,
                            .began_ns = run.budget_ns ? snn_clock_ns() : 0};
   const bool image_a_thread = batch >= s->threads;

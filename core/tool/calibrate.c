@@ -1,21 +1,28 @@
-/* `snn calibrate`: pictures in, a calibration file out. Leaves no file on failure. */
+/* `snn calibrate`: pictures in, a calibration file out, or the model file with the tables in it. Leaves no file on
+ * failure. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "tool/tool.h"
 
-enum { KEY_METHOD = TOOL_KEY_OWN, KEY_GRAIN, KEY_PLAIN, KEY_ROUNDS };
+enum { KEY_METHOD = TOOL_KEY_OWN, KEY_GRAIN, KEY_PLAIN, KEY_ROUNDS, KEY_EMBED, KEY_RECOMMEND };
 
 typedef struct arguments {
   tool_request request;
   const char *data, *output;
   uint32_t timesteps[TOOL_MAX_LIST];
   snn_calibrate_options opt;
-  uint32_t limit;
+  uint32_t limit, recommend;
+  bool embed;
 } arguments;
 
 static const struct argp_option options[] = {
-    {"output", 'o', "FILE", 0, "the calibration file to write", 0},
+    {"output", 'o', "FILE", 0, "the calibration file to write; with --embed a model file", 0},
+    {"embed", KEY_EMBED, NULL, 0,
+     "write the model with the tables in it, to the model's own file unless -o names another; tables it carries for "
+     "other neurons, methods and T stay, and `matched` for the model's neuron becomes the recommended init",
+     0},
+    {"recommend", KEY_RECOMMEND, "T", 0, "with --embed: the recommended timesteps (default: what the model says)", 0},
     {"data", TOOL_KEY_DATA, "DATA", 0,
      "pictures: a folder of class folders or of PNGs, a CIFAR-10 binary file, an IDX file (labels are not used)", 0},
     {"limit", TOOL_KEY_LIMIT, "N", 0, "use at most N pictures, evenly spaced (default 200; 0: all)", 0},
@@ -47,10 +54,14 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
       return 0;
     case KEY_GRAIN: a->opt.granularity = granularity(state, arg); return 0;
     case KEY_ROUNDS: a->opt.rounds = tool_number(state, "rounds", arg, 1, 16); return 0;
+    case KEY_EMBED: a->embed = true; return 0;
+    case KEY_RECOMMEND: a->recommend = tool_number(state, "recommend", arg, 1, SNN_MAX_TIMESTEPS); return 0;
     case KEY_PLAIN: a->opt.plain_mean = true; return 0;
     case ARGP_KEY_INIT: state->child_inputs[0] = state->child_inputs[1] = &a->request; return 0;
     case ARGP_KEY_END:
-      if (!a->output) argp_error(state, "where to? -o FILE names the calibration file to write");
+      if (!a->output && !a->embed)
+        argp_error(state, "where to? -o FILE names the calibration file to write, --embed puts it into the model's");
+      if (a->recommend && !a->embed) argp_error(state, "recommend: timesteps are recommended by model files: --embed");
       if (!a->opt.n_timesteps) argp_error(state, "for which timesteps? -T 8,16,32");
       if (!a->data && a->opt.method != SNN_INIT_WEIGHTS) argp_error(state, "from which pictures? --data names them");
       return 0;
@@ -86,7 +97,7 @@ int tool_calibrate(int argc, char **argv) {
     status = tool_load_pictures(a.data, net, a.limit, &images, &n, &err);
   }
   if (status == SNN_OK) {
-    snn_run_options run = tool_run_options(net, &a.request);
+    snn_run_options run = tool_run_options(net, NULL, &a.request);
     a.opt.timesteps = a.timesteps;
     a.opt.neuron = run.neuron;
     a.opt.tau = run.tau;
@@ -96,15 +107,22 @@ int tool_calibrate(int argc, char **argv) {
     subject = a.request.model;
     status = snn_calibrate(net, images, n, &a.opt, &calibration, &err);
   }
-  if (status == SNN_OK) {
+  if (status == SNN_OK && a.embed) {
+    const snn_init matched = SNN_INIT_MATCHED;
+    const bool best = a.opt.method == SNN_INIT_MATCHED && a.opt.neuron == snn_run_defaults(net).neuron;
+    const snn_embed_options embed = {.init = best ? &matched : NULL, .timesteps = a.recommend};
+    if (!a.output) a.output = a.request.model;
+    subject = a.output;
+    status = snn_calibration_embed(calibration, a.request.model, a.output, &embed, &err);
+  } else if (status == SNN_OK) {
     subject = a.output;
     status = snn_calibration_save(calibration, a.output, &err);
   }
   if (status != SNN_OK)
     code = tool_fail(subject, &err);
   else
-    printf("%s: %zu tables for neuron %s, method %s, from %zu pictures\n", a.output, a.opt.n_timesteps,
-           snn_neuron_name(a.opt.neuron), snn_init_name(a.opt.method), n);
+    printf("%s: %s%zu tables for neuron %s, method %s, from %zu pictures\n", a.output, a.embed ? "embedded " : "",
+           a.opt.n_timesteps, snn_neuron_name(a.opt.neuron), snn_init_name(a.opt.method), n);
   snn_calibration_free(calibration);
   free(images);
   snn_network_free(net);

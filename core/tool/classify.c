@@ -213,12 +213,15 @@ static int print_answer(const snn_network *net, const arguments *a, const snn_ru
                           result_json(net, a, run, b->scores + i * classes, b->reference + i * classes, stats));
   }
   json_t *answer =
-      json_pack("{s:s, s:s, s:n, s:i, s:s, s:s, s:i, s:s, s:s, s:s, s:o, s:{s:f, s:f, s:f}}", "model",
-                snn_network_name(net), "model_version", snn_network_sha256(net), "calibration", "timesteps",
-                (int)run->timesteps, "neuron", snn_neuron_name(run->neuron), "init", snn_init_name(run->init), "shift",
-                (int)run->shift, "encoding", snn_encoding_name(run->encoding), "readout",
-                snn_readout_name(run->readout), "precision", snn_precision_name(run->precision), "results", results,
-                "latency_ms", "decode", decode_ms, "simulate", simulate_ms, "total", decode_ms + simulate_ms);
+      json_pack("{s:s, s:s, s:s?, s:i, s:s, s:s, s:i, s:s, s:s, s:s, s:o, s:{s:f, s:f, s:f}}", "model",
+                snn_network_name(net), "model_version", snn_network_sha256(net), "calibration",
+                run->calibration ? snn_calibration_sha256(run->calibration) : NULL, "timesteps", (int)run->timesteps,
+                "neuron", snn_neuron_name(run->neuron), "init", snn_init_name(run->init), "shift", (int)run->shift,
+                "encoding", snn_encoding_name(run->encoding), "readout", snn_readout_name(run->readout), "precision",
+                snn_precision_name(run->precision), "results", results, "latency_ms", "decode", decode_ms, "simulate",
+                simulate_ms, "total", decode_ms + simulate_ms);
+  json_t *table = tool_table_json(net, run);
+  if (table) json_object_set_new(answer, "table", table);
   if (snn_neuron_leaks(run->neuron)) json_object_set_new(answer, "tau", number(round((double)run->tau * 1e7) / 1e7));
   return tool_print_json(answer);
 }

@@ -71,6 +71,10 @@ int eval_print_json(const evaluation *e) {
     json_t *j =
         json_pack("{s:i, s:f, s:f, s:f, s:f, s:f}", "timesteps", (int)e->rows[k].timesteps, "agreement", f.agreement,
                   "spikes", f.spikes, "rate", f.rate, "synaptic_operations", f.accumulates, "energy_nj", f.snn_nj);
+    snn_run_options at = *run;
+    at.timesteps = e->rows[k].timesteps;
+    json_t *table = tool_table_json(e->model.net, &at);
+    if (table) json_object_set_new(j, "table", table);
     if (e->labelled) {
       json_object_set_new(j, "accuracy", json_real(f.accuracy));
       json_object_set_new(j, "loss", json_real(f.loss));
@@ -223,6 +227,13 @@ void eval_print_tables(const evaluation *e) {
   else
     printf("no labels: only the agreement with the float network is known\n");
   print_rows(e);
+  for (size_t k = 0; k < e->model.run.n_checkpoints; k++) {
+    snn_run_options at = e->model.run;
+    snn_table_choice table;
+    at.timesteps = e->rows[k].timesteps;
+    if (snn_run_table(e->model.net, &at, &table) && table.key.timesteps != at.timesteps)
+      printf("T=%u started from the table for T=%u\n", at.timesteps, table.key.timesteps);
+  }
   printf("spikes, operations and energy per picture; rate per neuron and step; energy: %s\n", snn_energy_basis());
   printf("simulated in %.1f s (float network %.1f s) with %u threads, precision %s, kernels %s\n", e->simulate_seconds,
          e->reference_seconds, snn_session_threads(e->model.session), snn_precision_name(run->precision),

@@ -45,6 +45,25 @@ static json_t *layer_json(const snn_layer_info *info) {
   return j;
 }
 
+/* The tables a model file carries, [] where it carries none. */
+static json_t *tables_json(const snn_network *net) {
+  const snn_calibration *c = snn_network_calibration(net);
+  json_t *tables = json_array();
+  for (size_t i = 0; c && i < snn_calibration_tables(c); i++) {
+    snn_calibration_table key = snn_calibration_table_at(c, i);
+    const float *factors = snn_calibration_factors(c, i);
+    json_t *table = json_pack("{s:s, s:s, s:i}", "neuron", snn_neuron_name(key.neuron), "init", snn_init_name(key.init),
+                              "timesteps", (int)key.timesteps);
+    json_t *list = factors ? json_array() : NULL;
+    for (size_t l = 0; factors && l < snn_network_layers(net); l++)
+      if (snn_network_layer(net, l).kind == SNN_LAYER_NEURON)
+        json_array_append_new(list, json_real((double)factors[l]));
+    if (list) json_object_set_new(table, "factors", list);
+    json_array_append_new(tables, table);
+  }
+  return tables;
+}
+
 static json_t *network_json(const snn_network *net) {
   const snn_preprocess *pre = snn_network_preprocess(net);
   snn_shape in = snn_network_input(net);
@@ -61,11 +80,12 @@ static json_t *network_json(const snn_network *net) {
     json_array_append_new(std, json_real((double)pre->std[c]));
   }
   return json_pack(
-      "{s:s, s:s, s:{s:[i,i,i], s:o, s:o, s:i}, s:I, s:o, s:I, s:I, s:{s:i, s:s}, s:o, s:o, s:s}", "name",
-      snn_network_name(net), "sha256", snn_network_sha256(net), "input", "shape", (int)in.c, (int)in.h, (int)in.w,
-      "mean", mean, "std", std, "background", (int)pre->background, "classes", (json_int_t)snn_network_classes(net),
-      "labels", labels, "neurons", (json_int_t)snn_network_neurons(net), "macs", (json_int_t)snn_network_macs(net),
-      "recommended", "timesteps", (int)run.timesteps, "init", snn_init_name(run.init), "layers", layers, "provenance",
+      "{s:s, s:s, s:s, s:{s:[i,i,i], s:o, s:o, s:i}, s:I, s:o, s:I, s:I, s:{s:i, s:s, s:i}, s:o, s:o, s:o, s:s}",
+      "name", snn_network_name(net), "sha256", snn_network_sha256(net), "identity", snn_network_identity(net), "input",
+      "shape", (int)in.c, (int)in.h, (int)in.w, "mean", mean, "std", std, "background", (int)pre->background, "classes",
+      (json_int_t)snn_network_classes(net), "labels", labels, "neurons", (json_int_t)snn_network_neurons(net), "macs",
+      (json_int_t)snn_network_macs(net), "recommended", "timesteps", (int)run.timesteps, "init",
+      snn_init_name(run.init), "shift", (int)run.shift, "tables", tables_json(net), "layers", layers, "provenance",
       json_loads(snn_network_provenance(net), JSON_REJECT_DUPLICATES, NULL), "kernels", snn_kernels_name());
 }
 
@@ -89,6 +109,21 @@ static void print_layers(const snn_network *net) {
   }
 }
 
+/* "if matched T=1,2,4; if-signed matched T=8", a line. */
+static void print_tables(const snn_network *net) {
+  const snn_calibration *c = snn_network_calibration(net);
+  snn_calibration_table last = {.init = SNN_INIT_ZERO};
+  for (size_t i = 0; c && i < snn_calibration_tables(c); i++) {
+    snn_calibration_table key = snn_calibration_table_at(c, i);
+    if (key.neuron == last.neuron && key.init == last.init)
+      printf(",%u", key.timesteps);
+    else
+      printf("%s%s %s T=%u", i ? "; " : "", snn_neuron_name(key.neuron), snn_init_name(key.init), key.timesteps);
+    last = key;
+  }
+  puts(c ? "" : "none");
+}
+
 static void print_network(const snn_network *net, const char *path) {
   const snn_preprocess *pre = snn_network_preprocess(net);
   snn_shape in = snn_network_input(net);
@@ -104,10 +139,12 @@ static void print_network(const snn_network *net, const char *path) {
   for (size_t i = 0; i < snn_network_classes(net) && snn_network_label(net, i); i++)
     printf("%s%s", i ? ", " : ": ", tool_plain(snn_network_label(net, i), text));
   printf(
-      "\n  neurons      %llu\n  MACs         %llu (float pass)\n  recommended  T=%u, init=%s\n  provenance   %s\n  "
-      "kernels      %s\n\n",
+      "\n  neurons      %llu\n  MACs         %llu (float pass)\n  recommended  T=%u, init=%s%s\n  provenance   %s\n  "
+      "kernels      %s\n  tables       ",
       (unsigned long long)snn_network_neurons(net), (unsigned long long)snn_network_macs(net), run.timesteps,
-      snn_init_name(run.init), snn_network_provenance(net), snn_kernels_name());
+      snn_init_name(run.init), run.shift ? ", shift=1" : "", snn_network_provenance(net), snn_kernels_name());
+  print_tables(net);
+  puts("");
   print_layers(net);
 }
 

@@ -109,8 +109,11 @@ static const struct argp_option neuron_options[] = {
 
 static const struct argp_option run_options[] = {
     {"init", TOOL_KEY_INIT, "INIT", 0,
-     "initial potential: zero, half, weights, or with --calibration data, compensated, matched", 0},
-    {"calibration", TOOL_KEY_CALIBRATION, "FILE", 0, "tables of initial potentials, from `snn calibrate`", 0},
+     "initial potential: zero, half, weights, or from tables data, compensated, matched (default: the model's "
+     "recommendation)",
+     0},
+    {"calibration", TOOL_KEY_CALIBRATION, "FILE", 0,
+     "tables from `snn calibrate`; they go before those in the model file", 0},
     {"shift", TOOL_KEY_SHIFT, "0|1", 0, "1: theta/2T more current a step in every hidden layer (Deng & Gu)", 0},
     {0}};
 
@@ -119,10 +122,15 @@ const struct argp tool_neuron_argp = {neuron_options, parse_run, NULL, NULL, NUL
 const struct argp tool_run_argp = {
     run_options, parse_run, NULL, NULL, (const struct argp_child[]){{&tool_neuron_argp, 0, NULL, 0}, {0}}, NULL, NULL};
 
-snn_run_options tool_run_options(const snn_network *net, const tool_request *request) {
+snn_run_options tool_run_options(const snn_network *net, const snn_calibration *calibration,
+                                 const tool_request *request) {
   snn_run_options run = snn_run_defaults(net);
+  run.calibration = calibration;
   if (request->neuron) snn_neuron_parse(request->neuron, &run.neuron);
-  if (request->init) snn_init_parse(request->init, &run.init);
+  if (request->init)
+    snn_init_parse(request->init, &run.init);
+  else
+    run.init = snn_recommended_init(net, &run);
   if (request->tau > 0) run.tau = request->tau;
   if (request->shift) run.shift = 1;
   return run;
@@ -139,9 +147,15 @@ snn_status tool_open_model(const tool_request *request, tool_model *out, const c
   }
   if (status != SNN_OK) return status;
   *subject = request->model;
-  out->run = tool_run_options(out->net, request);
-  out->run.calibration = out->calibration;
+  out->run = tool_run_options(out->net, out->calibration, request);
   return snn_session_create(out->net, &session, &out->session, err);
+}
+
+json_t *tool_table_json(const snn_network *net, const snn_run_options *run) {
+  snn_table_choice choice;
+  if (!snn_run_table(net, run, &choice)) return NULL;
+  return json_pack("{s:s, s:i}", "source", choice.is_embedded ? "model" : "calibration", "timesteps",
+                   (int)choice.key.timesteps);
 }
 
 void tool_close_model(tool_model *m) {

@@ -71,8 +71,13 @@ extern const struct argp tool_run_argp;    /* these and --init --calibration --s
 /* Handle one of their options with one's own help text; ARGP_ERR_UNKNOWN for others. */
 error_t tool_run_option(int key, char *arg, struct argp_state *state, tool_request *request);
 
-/* The run options of a request over a network's defaults; without its calibration. */
-snn_run_options tool_run_options(const snn_network *net, const tool_request *request);
+/* The run options of a request over a network's defaults; the calibration is borrowed and may be NULL. */
+snn_run_options tool_run_options(const snn_network *net, const snn_calibration *calibration,
+                                 const tool_request *request);
+
+/* {"source": "model" or "calibration", "timesteps": T} of the table that a run starts from; NULL where there is none.
+ */
+json_t *tool_table_json(const snn_network *net, const snn_run_options *run);
 
 /* A model opened as a request asks, ready to run. */
 typedef struct tool_model {

@@ -1,8 +1,10 @@
 /* Calibration: initial potentials from pictures, and the tables that hold them.
  *
  * A calibration is a set of tables for one network, each made for one neuron model, one init and one T: initial
- * potentials per layer, channel or neuron, in units of the threshold. It is immutable, may be shared by any number of
- * threads and sessions, and is freed by its owner after the last run that uses it. */
+ * potentials per layer, channel or neuron, in units of the threshold, and a factor for the threshold of each layer. It
+ * is immutable, may be shared by any number of threads and sessions, and is freed by its owner after the last run that
+ * uses it. A model file may carry tables of its own (snn_network_calibration); a run looks into the calibration it is
+ * given first and into those then. */
 #ifndef SNN_CALIBRATE_H
 #define SNN_CALIBRATE_H
 
@@ -55,13 +57,38 @@ snn_status snn_calibration_save(const snn_calibration *c, const char *path, snn_
 
 /* Load a calibration file for `net`; its values are used in place, so it must not be changed in place while the
  * calibration lives. The network is needed for the call only. Errors: ARGUMENT (`where` is "model": it was made for
- * another network, by SHA-256 of the model file), IO, NOT_FOUND, FORMAT, UNSUPPORTED (a future version, an unknown
+ * another network, see snn_network_identity), IO, NOT_FOUND, FORMAT, UNSUPPORTED (a future version, an unknown
  * neuron or init), TOO_LARGE, NO_MEMORY. */
 snn_status snn_calibration_load(const char *path, const snn_network *net, snn_calibration **out, snn_error *err);
 
 /* The same from bytes in memory, which are *borrowed*: they must outlive the calibration and be aligned to 8 bytes. */
 snn_status snn_calibration_load_memory(const void *bytes, size_t n_bytes, const snn_network *net, snn_calibration **out,
                                        snn_error *err);
+
+/* What a model file is to recommend from now on; NULL and 0 leave what it recommends. */
+typedef struct snn_embed_options {
+  const snn_init
+      *init; /* one that needs a table needs one for the recommended neuron among those the file then carries */
+  uint32_t timesteps;
+} snn_embed_options;
+
+/* Write the model file `model` again as `output`, which may be the same, with the tables of `c` beside those it
+ * carries; of two for the same neuron, init and T the new one stays. Everything else is copied byte for byte, so the
+ * network stays the one that `c` and other calibrations were made for (snn_network_identity). Whole or not at all; the
+ * same bytes for the same arguments. Errors: ARGUMENT (`where` is "model": another network; "init"), FORMAT, TOO_LARGE,
+ * IO, NOT_FOUND, NO_MEMORY. */
+snn_status snn_calibration_embed(const snn_calibration *c, const char *model, const char *output,
+                                 const snn_embed_options *opt, snn_error *err);
+
+/* 64 hex digits of the file it was loaded from; "" for one that was made. Borrowed. */
+const char *snn_calibration_sha256(const snn_calibration *c);
+
+/* The tables that a model file carries; borrowed from the network, NULL when there are none. */
+const snn_calibration *snn_network_calibration(const snn_network *net);
+
+/* What calibrations are bound to, 64 hex digits: the SHA-256 of the model file, or of the one that it was before tables
+ * were embedded. "" before it was saved; borrowed. */
+const char *snn_network_identity(const snn_network *net);
 
 /* Was it made for this network (by SHA-256; unsaved networks are told apart by their layers)? A run checks it. */
 bool snn_calibration_fits(const snn_calibration *c, const snn_network *net);
@@ -81,8 +108,26 @@ snn_calibration_table snn_calibration_table_at(const snn_calibration *c, size_t 
 bool snn_calibration_find(const snn_calibration *c, snn_neuron neuron, snn_init init, uint32_t timesteps,
                           size_t *table);
 
-/* Initial potentials of a neuron layer in a table, in units of theta: *n = 1 (layer), its channels, or its neurons in
- * [h][w][c] order. NULL for layers that are no neurons. Borrowed from the calibration. */
+/* The table that a run of these options starts from. */
+typedef struct snn_table_choice {
+  const snn_calibration *calibration;
+  size_t table;
+  snn_calibration_table key;
+  bool is_embedded; /* of the model file */
+} snn_table_choice;
+
+/* False where the run's init needs no table, or needs one and there is none. */
+bool snn_run_table(const snn_network *net, const snn_run_options *run, snn_table_choice *out);
+
+/* Threshold factors of a table, [layers of the network]: a run from it scales theta, the firing level and the amplitude
+ * of neuron layer l by factor l, which costs nothing at run time; 1 for other layers. NULL when all are 1. With x_l the
+ * factor of layer l and one factor x for all layers whose spikes meet before some neurons, that is the same as dividing
+ * their currents by x: threshold x_l / x, bias and constant currents times 1 / x, weights as they are, and the
+ * potentials, being in units of the scaled theta, stay. Borrowed. */
+const float *snn_calibration_factors(const snn_calibration *c, size_t table);
+
+/* Initial potentials of a neuron layer in a table, in units of the scaled theta: *n = 1 (layer), its channels, or its
+ * neurons in [h][w][c] order. NULL for layers that are no neurons. Borrowed from the calibration. */
 const float *snn_calibration_potentials(const snn_calibration *c, size_t table, size_t layer, size_t *n);
 
 #ifdef __cplusplus

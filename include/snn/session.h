@@ -99,7 +99,8 @@ typedef struct snn_run_options {
   snn_neuron neuron;
   float tau; /* what remains of a potential after a step, (0, 1]; only neurons that leak use it */
   snn_init init;
-  const snn_calibration *calibration; /* borrowed; needed where the init needs a table, ignored otherwise */
+  const snn_calibration *calibration; /* borrowed, may be NULL: where the init needs a table, its tables go before those
+                                         of the model file; ignored otherwise */
   uint32_t shift; /* 1: theta / 2T more current a step into every hidden layer. Deng & Gu 2021, section 4.2 */
   snn_encoding encoding;
   uint32_t seed;                 /* of encoding `rate` */
@@ -150,6 +151,10 @@ snn_run_options snn_run_defaults(const snn_network *net);
  * steps.
  */
 bool snn_run_is_cumulative(const snn_run_options *run);
+
+/* The recommended init for the neuron and calibration of a run: what the model file recommends, but `half` where that
+ * needs a table and there is none for this neuron. */
+snn_init snn_recommended_init(const snn_network *net, const snn_run_options *run);
 
 /* Create a session. `net` is borrowed until snn_session_free; `opt` may be NULL. The team's threads are started here.
  * Errors: ARGUMENT, NO_MEMORY, TOO_LARGE. */

@@ -11,14 +11,14 @@ OPTIONS = {
     "inspect": ["json"],
     "eval": ["data", "timesteps", "limit", "neuron", "init", "calibration", "shift", "tau", "threads", "json", "csv",
              "layers", "layer-limit", "plots"],
-    "calibrate": ["output", "data", "limit", "timesteps", "method", "granularity", "rounds", "plain-mean", "neuron",
-                  "tau", "threads"],
+    "calibrate": ["output", "data", "limit", "timesteps", "method", "granularity", "rounds", "plain-mean", "embed",
+                  "recommend", "neuron", "tau", "threads"],
     "classify": ["timesteps", "neuron", "init", "calibration", "shift", "tau", "threads", "top-k", "trace",
                  "reference"],
     "bench": ["timesteps", "batch", "data", "seconds", "neuron", "init", "calibration", "shift", "tau", "threads",
               "json"],
 }
-FLAGS = {"json", "csv", "reference", "plain-mean", "layers"}
+FLAGS = {"json", "csv", "reference", "plain-mean", "embed", "layers"}
 OPTIONAL = {"csv"}  # flags that may have a value
 
 
@@ -117,7 +117,8 @@ def test_unknown_options(command):
     (["eval"], "which model"), (["eval", "a"], "--data"), (["eval", "a", "b"], "'b' is a second one"),
     (["eval", "a", "--data", "d", "--json", "--csv"], "--json or --csv"),
     (["calibrate"], "which model"), (["calibrate", "m"], "-o FILE"), (["calibrate", "m", "-o", "c"], "which timesteps"),
-    (["calibrate", "m", "-o", "c", "-T", "8"], "--data"), (["calibrate", "m", "n"], "'n' is a second one"),
+    (["calibrate", "m", "-o", "c", "-T", "8"], "--data"), (["calibrate", "m", "-o", "c", "-T", "8", "--recommend", "8"], "--embed"),
+    (["calibrate", "m", "n"], "'n' is a second one"),
     (["classify"], "at least one PNG"), (["classify", "a"], "at least one PNG"),
     (["bench"], "which model"), (["bench", "a", "b"], "'b' is a second one")])
 def test_missing_and_superfluous_arguments(arguments, wanted):

@@ -176,7 +176,7 @@ def test_top_k(daemon):
     ({"T": "8", "timesteps": "8"}, "timesteps: given twice"),
     ({"neuron": "adex"}, "neuron: expected one of: if"),
     ({"init": "quarter"}, "init: expected one of: zero, half, weights, data, compensated, matched; got 'quarter'"),
-    ({"init": "compensated"}, "init: 'compensated' needs a calibration for neuron 'if'"),
+    ({"init": "compensated"}, "init: 'compensated' needs a table for neuron 'if'"),
     ({"encoding": "spikes"}, "encoding: expected one of: direct, rate, regular"),
     ({"readout": "counts"}, "readout: expected one of: potential, count"),
     ({"readout": "count"}, "readout: 'count' needs a threshold of the output layer"),

@@ -86,9 +86,9 @@ def _(c):
     c.metadata = {}
 
 
-@case("version-two", "unsupported", "the file has version '2', this build reads 1")
+@case("version-three", "unsupported", "the file has version '3', this build reads 1 to 2")
 def _(c):
-    c.metadata["spiked.calibration_version"] = "2"
+    c.metadata["spiked.calibration_version"] = "3"
 
 
 @case("version-a-word", "unsupported", "the file has version 'one'")

@@ -43,6 +43,7 @@ class Model:
             "spiked.recommended": json.dumps({"timesteps": 16, "init": "half"}),
             "spiked.provenance": json.dumps({"source": "make_model_cases.py"}),
         }
+        self.pad = False  # the header, so that tensors lie aligned
         self.edits = []  # functions that change the header before it is printed
 
     @staticmethod
@@ -60,7 +61,8 @@ class Model:
             data += content
         for edit in self.edits:
             edit(header)
-        return json.dumps(header).encode(), data
+        text = json.dumps(header).encode()
+        return text + b" " * (-len(text) % 8 if self.pad else 0), data
 
     def bytes(self):
         return container(*self.parts())
@@ -234,9 +236,9 @@ def _(m):
     del m.metadata["spiked.format_version"]
 
 
-@broken("version-future", "unsupported", "the file has format version 2, this build reads version 1")
+@broken("version-future", "unsupported", "the file has format version 3, this build reads up to version 2")
 def _(m):
-    m.metadata["spiked.format_version"] = "2"
+    m.metadata["spiked.format_version"] = "3"
     m.graph = {"layers": "of a kind nobody knows yet"}
 
 
@@ -245,6 +247,88 @@ for bad in ("0", "1.0", "-1", "", "one", "99999999999999999999", " 1", "01"):
             "a whole number from 1")
     def _(m, bad=bad):
         m.metadata["spiked.format_version"] = bad
+
+
+# ---- version 2: tables, identity, shift ----
+
+def with_tables(m, **changes):
+    """The model with a table in it, whose tensors lie aligned; `changes` go into the table's description."""
+    table = {"neuron": "if", "init": "matched", "timesteps": 4, "factors": [0.5], **changes}
+    m.tensors["if.matched.4.c"] = m.f32([0.5, 0.25])
+    m.metadata["spiked.format_version"] = "2"
+    m.metadata["spiked.network_sha256"] = "0123456789abcdef" * 4
+    m.metadata["spiked.recommended"] = json.dumps({"timesteps": 16, "init": "matched", "shift": 1})
+    m.metadata["spiked.calibration"] = json.dumps({"tables": [table]})
+    m.pad = True
+    return m
+
+
+def table(name, status, fragment, **changes):
+    broken(name, status, fragment)(lambda m: with_tables(m, **changes) and None)
+
+
+table("table-factor-zero", "format", "the factor of 'c' is not between 1/1024 and 1024", factors=[0])
+table("table-factor-negative", "format", "the factor of 'c' is not between 1/1024 and 1024", factors=[-1])
+table("table-factor-huge", "format", "the factor of 'c' is not between 1/1024 and 1024", factors=[1025])
+table("table-factor-missing", "format", "'factors' must be an array of 1 numbers", factors=[])
+table("table-factor-a-number", "format", "'factors' must be an array of 1 numbers", factors=1)
+table("table-neuron-unknown", "unsupported", "a table for neuron 'of-tomorrow'", neuron="of-tomorrow")
+table("table-without-its-tensor", "format", "if.matched.8.c: this tensor is missing", timesteps=8)
+table("table-timesteps-zero", "format", "'timesteps' must be an integer 1..4096", timesteps=0)
+
+
+@broken("table-factor-overflows", "format", "factor 2 brings a threshold of 'c' out of range")
+def _(m):
+    with_tables(m, factors=[2]).tensors["c.threshold"] = m.f32([3e38])
+
+
+@broken("table-not-aligned", "format", "if.matched.4.c: it must be an aligned F32 tensor")
+def _(m):
+    with_tables(m).pad = False
+    m.edits.append(lambda h: h["__metadata__"].update(pad=" " * ((2 - len(json.dumps(h)) - 11) % 4)))
+
+
+@broken("table-values", "format", "3 values; a layer of 2x1x1 neurons takes 1, 2 or 2")
+def _(m):
+    with_tables(m).tensors["if.matched.4.c"] = m.f32([1, 2, 3])
+
+
+@broken("table-not-finite", "format", "if.matched.4.c: a potential is not finite")
+def _(m):
+    with_tables(m).tensors["if.matched.4.c"] = m.f32([1, np.inf])
+
+
+@broken("tables-twice", "format", "the table if.matched.4 is listed twice")
+def _(m):
+    with_tables(m)
+    about = json.loads(m.metadata["spiked.calibration"])
+    m.metadata["spiked.calibration"] = json.dumps({"tables": about["tables"] * 2})
+
+
+for wrong, text in (("tables-missing", "{}"), ("tables-empty", '{"tables": []}'), ("tables-a-number", '{"tables": 1}')):
+    @broken(wrong, "format", "'tables' must be an array of 1 to 4096")
+    def _(m, text=text):
+        with_tables(m).metadata["spiked.calibration"] = text
+
+
+@broken("tables-an-array", "format", "must be a JSON object")
+def _(m):
+    with_tables(m).metadata["spiked.calibration"] = "[]"
+
+
+@broken("identity-short", "format", "spiked.network_sha256: it must be 64 hexadecimal digits")
+def _(m):
+    with_tables(m).metadata["spiked.network_sha256"] = "0" * 63
+
+
+@broken("identity-upper-case", "format", "spiked.network_sha256: it must be 64 hexadecimal digits")
+def _(m):
+    with_tables(m).metadata["spiked.network_sha256"] = "A" * 64
+
+
+@broken("recommended-shift", "format", "'shift' must be an integer 0..1")
+def _(m):
+    with_tables(m).metadata["spiked.recommended"] = '{"shift": 2}'
 
 
 @broken("name-too-long", "format", "spiked.name")
@@ -787,6 +871,7 @@ def seeds():
         elif dtype == "I8":
             m.tensors["out.weight.scale"] = m.f32([0.25, 0.25, 0.25])
             m.tensors["out.weight"] = ["I8", [1, 1, 2, 3], np.arange(6).astype("i1").tobytes()]
+    with_tables(found.setdefault("tables", Model()))
     m = found["all-kinds"] = Model()
     m.graph = [
         {"name": "image", "op": "input", "inputs": [], "shape": [1, 4, 4]},

@@ -559,7 +559,8 @@ static void test_runs_refuse(void **state) {
   o.calibration = alien;
   assert_int_equal(snn_session_run(s, image, 1, &o, scores, NULL, NULL), SNN_OK);
   assert_true(snn_calibration_fits(c, b.net) && !snn_calibration_fits(c, other.net));
-  memset(same_shapes.net->sha256, 'a', SNN_SHA256_HEX - 1); /* a saved network of the same layers is another one */
+  memset(same_shapes.net->network_sha256, 'a',
+         SNN_SHA256_HEX - 1); /* a saved network of the same layers is another one */
   assert_false(snn_calibration_fits(c, same_shapes.net));
   snn_session_free(s);
   snn_calibration_free(c);

@@ -1,5 +1,6 @@
-/* Calibrations as data: creation, lookup, release. Makes no tables and reads no files. */
-#include "calibrate/calibration.h"
+/* Calibrations as data: creation, lookup, release, and which table a run starts from. Makes no tables and reads no
+ * files. */
+#include "graph/calibration.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +8,7 @@
 snn_calibration *snn_calibration_new(const snn_network *net, size_t n) {
   snn_calibration *c = calloc(1, sizeof *c);
   if (!c) return NULL;
-  memcpy(c->model_sha256, net->sha256, sizeof c->model_sha256);
+  memcpy(c->network_sha256, net->network_sha256, sizeof c->network_sha256);
   c->n_layers = net->n_nodes;
   c->layers = snn_arena_alloc(&c->arena, net->n_nodes, sizeof *c->layers);
   c->entries = snn_arena_alloc(&c->arena, n, sizeof *c->entries);
@@ -67,7 +68,8 @@ bool snn_calibration_find(const snn_calibration *c, snn_neuron neuron, snn_init 
 }
 
 bool snn_calibration_fits(const snn_calibration *c, const snn_network *net) {
-  if (c->n_layers != net->n_nodes || strcmp(c->model_sha256, net->sha256) != 0) return false;
+  if (c == net->calibration) return true;
+  if (c->n_layers != net->n_nodes || strcmp(c->network_sha256, net->network_sha256) != 0) return false;
   for (uint32_t i = 0; i < net->n_nodes; i++) { /* unsaved networks all have the same digest, none */
     const snn_node *n = &net->nodes[i];
     if (c->layers[i].is_neuron != (n->kind == SNN_LAYER_NEURON) ||
@@ -81,4 +83,37 @@ const float *snn_calibration_potentials(const snn_calibration *c, size_t table, 
   snn_potentials p = c->entries[table].layers[layer];
   *n = p.n;
   return p.values;
+}
+
+const float *snn_calibration_factors(const snn_calibration *c, size_t table) {
+  return c->entries[table].factors;
+}
+
+const char *snn_calibration_sha256(const snn_calibration *c) {
+  return c->sha256;
+}
+
+const snn_calibration *snn_network_calibration(const snn_network *net) {
+  return net->calibration;
+}
+
+bool snn_run_table(const snn_network *net, const snn_run_options *run, snn_table_choice *out) {
+  const snn_calibration *const sources[] = {run->calibration, net->calibration};
+  for (size_t i = 0; snn_init_needs_table(run->init) && i < 2; i++) {
+    size_t table = 0;
+    if (!sources[i] || !snn_calibration_find(sources[i], run->neuron, run->init, run->timesteps, &table)) continue;
+    *out = (snn_table_choice){.calibration = sources[i],
+                              .table = table,
+                              .key = sources[i]->entries[table].key,
+                              .is_embedded = sources[i] == net->calibration};
+    return true;
+  }
+  return false;
+}
+
+snn_init snn_recommended_init(const snn_network *net, const snn_run_options *run) {
+  snn_run_options wanted = *run;
+  snn_table_choice choice;
+  wanted.init = net->recommended.init;
+  return !snn_init_needs_table(wanted.init) || snn_run_table(net, &wanted, &choice) ? wanted.init : SNN_INIT_HALF;
 }
