@@ -70,6 +70,8 @@ void inference_destroy(inference *inf) {
   free(inf->synaptic_operations);
   free(inf->macs);
   free(inf->first_spikes);
+  free(inf->timesteps_used);
+  free(inf->step_scores);
   for (size_t i = 0; inf->previews && i < inf->n_images; i++) free(inf->previews[i]);
   free(inf->previews);
   free(inf->oip);
@@ -161,18 +163,27 @@ bool inference_allocate(inference *inf) {
       !multiply(n, snn_network_classes(net), sizeof *inf->scores, &n_scores) ||
       !multiply(n, snn_network_layers(net), sizeof *inf->spikes, &n_counts))
     return out_of_memory(inf);
-  if (!hold(inf, n_inputs + 2 * n_scores + 5 * n_counts)) return false;
+  const size_t n_steps = inf->options.trace_steps ? inf->options.run.timesteps * n_scores : 0; /* WORK_MAX bounds it */
+  if (n_steps / sizeof *inf->step_scores > STEP_SCORES_MAX)
+    return problem_set(
+        &inf->problem, PROBLEM_TOO_LARGE,
+        "trace: the scores of every step of %zu pictures, %u steps and %zu classes are over the limit of "
+        "%d numbers",
+        n, inf->options.run.timesteps, snn_network_classes(net), STEP_SCORES_MAX);
+  if (!hold(inf, n_inputs + 2 * n_scores + 5 * n_counts + n_steps)) return false;
   inf->inputs = malloc(n_inputs);
   inf->scores = malloc(n_scores);
   inf->spikes = malloc(n_counts);
   inf->synaptic_operations = malloc(n_counts);
   inf->macs = malloc(n_counts);
   if (inf->options.trace_layers) inf->first_spikes = malloc(2 * n_counts);
+  inf->timesteps_used = calloc(n, sizeof *inf->timesteps_used);
+  if (n_steps) inf->step_scores = malloc(n_steps);
   if (inf->options.reference) inf->reference = malloc(n_scores);
   if (inf->options.preview) inf->previews = calloc(n, sizeof *inf->previews);
-  bool ok = inf->inputs && inf->scores && inf->spikes && inf->synaptic_operations && inf->macs &&
-            (inf->first_spikes || !inf->options.trace_layers) && (inf->reference || !inf->options.reference) &&
-            (inf->previews || !inf->options.preview);
+  bool ok = inf->inputs && inf->scores && inf->timesteps_used && (inf->step_scores || !n_steps) && inf->spikes &&
+            inf->synaptic_operations && inf->macs && (inf->first_spikes || !inf->options.trace_layers) &&
+            (inf->reference || !inf->options.reference) && (inf->previews || !inf->options.preview);
   return ok || out_of_memory(inf);
 }
 

@@ -20,6 +20,7 @@ enum {
   PICTURE_SIDE_MAX = 4096,     /* width and height of one */
   PIXELS_MAX = 16 << 20,       /* pixels of all pictures of a request */
   WORK_MAX = 16384,            /* pictures times timesteps of a request */
+  STEP_SCORES_MAX = 262144,    /* pictures times timesteps times classes of one that wants the scores of every step */
   OPTIONS_TEXT_MAX = 16 * 1024 /* bytes of the multipart part `options` */
 };
 
@@ -50,6 +51,8 @@ typedef struct inference {
   float *reference;                              /* the same, with options.reference */
   uint64_t *spikes, *synaptic_operations, *macs; /* [n_images][layers] */
   snn_first_spikes *first_spikes;                /* the same, with options.trace_layers */
+  uint32_t *timesteps_used;                      /* [n_images] */
+  float *step_scores;                            /* [n_images][timesteps][classes], with options.trace_steps */
   char **previews;                               /* [n_images] base64 PNGs, with options.preview */
 
   struct {

@@ -18,6 +18,8 @@ void json_echo_options(json_t *into, const inference *inf) {
                                   (json_int_t)table.key.timesteps));
   json_object_set_new(into, "shift", json_integer((json_int_t)run->shift));
   json_object_set_new(into, "encoding", json_string(snn_encoding_name(run->encoding)));
+  if (run->encoding == SNN_ENCODING_RATE) json_object_set_new(into, "seed", json_integer((json_int_t)run->seed));
   json_object_set_new(into, "readout", json_string(snn_readout_name(run->readout)));
   json_object_set_new(into, "precision", json_string(snn_precision_name(run->precision)));
+  if (run->budget_ns) json_object_set_new(into, "budget_ms", json_integer((json_int_t)(run->budget_ns / 1000000)));
 }

@@ -7,12 +7,31 @@
 
 #include "encoding.h"
 #include "json_parse.h"
+#include "json_scan.h"
+
+static bool rule_of(const json_t *value, option_rule *out) {
+  const json_t *margin = json_object_get(value, "margin"), *patience = json_object_get(value, "patience");
+  if (!json_is_number(margin) || !json_is_integer(patience) || json_object_size(value) != 2) return false;
+  *out = (option_rule){.margin = json_number_value(margin), .patience = json_integer_value(patience)};
+  return true;
+}
+
+bool json_in_rule(const char *text, option_rule *out) {
+  const size_t n = strlen(text);
+  if (text[0] != '{' || json_scan(text, n, 1, 8) != JSON_SCAN_OK) return false;
+  json_t *root = json_loadb(text, n, JSON_REJECT_DUPLICATES, NULL);
+  const bool ok = rule_of(root, out);
+  json_decref(root);
+  return ok;
+}
 
 static option_value native_value(const json_t *value) {
   if (json_is_string(value)) return (option_value){.kind = OPTION_STRING, .text = json_string_value(value)};
   if (json_is_integer(value)) return (option_value){.kind = OPTION_INTEGER, .integer = json_integer_value(value)};
   if (json_is_real(value)) return (option_value){.kind = OPTION_REAL, .real = json_real_value(value)};
   if (json_is_boolean(value)) return (option_value){.kind = OPTION_BOOLEAN, .integer = json_is_true(value)};
+  option_rule rule;
+  if (rule_of(value, &rule)) return (option_value){.kind = OPTION_RULE, .rule = rule};
   return (option_value){.kind = OPTION_OTHER, .text = json_kind_name(value)};
 }
 

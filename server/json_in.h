@@ -8,6 +8,9 @@
  * False with inf->problem set. */
 bool json_in_classify(inference *inf);
 
+/* {"margin": a number, "patience": an integer} and nothing else: true with *out set. */
+bool json_in_rule(const char *text, option_rule *out);
+
 /* {option: value, ...}: the multipart part `options`. False with *p set. */
 bool json_in_options(const char *text, size_t n, options *o, const option_limits *limits, problem *p);
 

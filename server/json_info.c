@@ -69,7 +69,7 @@ static json_t *defaults_object(const snn_network *net, const option_limits *limi
                    snn_neuron_name(o.run.neuron), "init", snn_init_name(o.run.init), "shift", (json_int_t)o.run.shift,
                    "encoding", snn_encoding_name(o.run.encoding), "readout", snn_readout_name(o.run.readout),
                    "precision", snn_precision_name(o.run.precision), "top_k", (json_int_t)o.top_k, "trace",
-                   option_trace_name(o.trace_layers));
+                   option_trace_name(&o));
 }
 
 /* The tables of the model file. */

@@ -89,6 +89,7 @@ static json_t *score_list(const scored *s) {
 
 /* Counts of picture i: [layers] of each kind. */
 typedef struct counts {
+  uint32_t timesteps; /* that they cover */
   const uint64_t *spikes, *synaptic_operations, *macs;
   const snn_first_spikes *first_spikes; /* NULL: not traced */
 } counts;
@@ -104,17 +105,27 @@ static json_t *first_spike(const snn_first_spikes *f) {
   return f->steps > 0 ? number((double)f->steps / (double)f->neurons) : json_null();
 }
 
-static json_t *layer_list(const snn_network *net, const counts *c, double steps) {
+/* Does layer i fire in this run? The last one does where its spikes are the readout. */
+static bool fires(const inference *inf, size_t i) {
+  const snn_network *net = inf->model->network;
+  return snn_network_layer(net, i).kind == SNN_LAYER_NEURON ||
+         (i + 1 == snn_network_layers(net) && inf->options.run.readout == SNN_READOUT_COUNT);
+}
+
+static json_t *layer_list(const inference *inf, const counts *c) {
+  const snn_network *net = inf->model->network;
   json_t *list = json_array();
   for (size_t i = 0; i < snn_network_layers(net); i++) {
     snn_layer_info layer = snn_network_layer(net, i);
-    if (layer.kind != SNN_LAYER_NEURON) continue;
+    if (!fires(inf, i)) continue;
     double neurons = (double)snn_shape_size(layer.shape);
-    json_array_append_new(
-        list, json_pack("{s:s, s:I, s:I, s:o, s:o, s:I}", "name", layer.name, "neurons", (json_int_t)neurons, "spikes",
-                        (json_int_t)c->spikes[i], "rate", number((double)c->spikes[i] / (neurons * steps)),
-                        "first_spike_step", first_spike(&c->first_spikes[i]), "fired",
-                        (json_int_t)c->first_spikes[i].neurons));
+    json_t *entry =
+        json_pack("{s:s, s:I, s:I, s:o}", "name", layer.name, "neurons", (json_int_t)neurons, "spikes",
+                  (json_int_t)c->spikes[i], "rate", number((double)c->spikes[i] / (neurons * c->timesteps)));
+    json_array_append_new(list, entry);
+    if (layer.kind != SNN_LAYER_NEURON) continue; /* nobody looks for the last layer's first spikes */
+    json_object_set_new(entry, "first_spike_step", first_spike(&c->first_spikes[i]));
+    json_object_set_new(entry, "fired", json_integer((json_int_t)c->first_spikes[i].neurons));
   }
   return list;
 }
@@ -122,12 +133,14 @@ static json_t *layer_list(const snn_network *net, const counts *c, double steps)
 static json_t *spikes_object(const inference *inf, const counts *c) {
   const snn_network *net = inf->model->network;
   size_t layers = snn_network_layers(net);
-  double steps = inf->options.run.timesteps, total = (double)sum_of(c->spikes, layers);
+  double total = (double)sum_of(c->spikes, layers), neurons = 0;
+  for (size_t i = 0; i < layers; i++)
+    if (fires(inf, i)) neurons += (double)snn_shape_size(snn_network_layer(net, i).shape);
   json_t *o = json_pack("{s:I, s:o, s:I}", "total", (json_int_t)total, "per_neuron_step",
-                        number(total / ((double)snn_network_neurons(net) * steps)), "synaptic_operations",
+                        number(total / (neurons * c->timesteps)), "synaptic_operations",
                         (json_int_t)sum_of(c->synaptic_operations, layers));
   if (snn_neuron_is_ternary(inf->options.run.neuron)) json_object_set_new(o, "ternary", json_true());
-  if (inf->options.trace_layers) json_object_set_new(o, "layers", layer_list(net, c, steps));
+  if (inf->options.trace_layers) json_object_set_new(o, "layers", layer_list(inf, c));
   return o;
 }
 
@@ -138,21 +151,36 @@ static json_t *energy_object(const snn_network *net, const counts *c) {
                    "basis", ENERGY_BASIS);
 }
 
+/* Scores and the class they speak for after every step. */
+static json_t *step_list(const inference *inf, size_t image) {
+  const snn_network *net = inf->model->network;
+  const size_t classes = snn_network_classes(net);
+  const float *scores = inf->step_scores + image * inf->options.run.timesteps * classes;
+  json_t *list = json_array();
+  for (uint32_t t = 0; t < inf->timesteps_used[image]; t++) {
+    scored s = score(net, scores + t * classes);
+    json_array_append_new(list, json_pack("{s:I, s:o, s:o}", "timestep", (json_int_t)t + 1, "class",
+                                          class_object(&s, next_best(&s, s.n)), "scores", score_list(&s)));
+  }
+  return list;
+}
+
 static json_t *result_object(const inference *inf, size_t i) {
   const snn_network *net = inf->model->network;
   size_t classes = snn_network_classes(net), layers = snn_network_layers(net);
   scored s = score(net, inf->scores + i * classes);
-  counts c = {inf->spikes + i * layers, inf->synaptic_operations + i * layers, inf->macs + i * layers,
-              inf->first_spikes ? inf->first_spikes + i * layers : NULL};
+  counts c = {inf->timesteps_used[i], inf->spikes + i * layers, inf->synaptic_operations + i * layers,
+              inf->macs + i * layers, inf->first_spikes ? inf->first_spikes + i * layers : NULL};
   json_t *o = json_pack("{s:o, s:o, s:o, s:o, s:I, s:o}", "class", class_object(&s, next_best(&s, s.n)), "top",
                         top_classes(&s, inf->options.top_k), "scores", score_list(&s), "spikes", spikes_object(inf, &c),
-                        "timesteps_used", (json_int_t)inf->options.run.timesteps, "energy", energy_object(net, &c));
+                        "timesteps_used", (json_int_t)inf->timesteps_used[i], "energy", energy_object(net, &c));
   if (inf->reference) {
     scored reference = score(net, inf->reference + i * classes);
     json_object_set_new(o, "reference",
                         json_pack("{s:o, s:o}", "class", class_object(&reference, next_best(&reference, reference.n)),
                                   "scores", score_list(&reference)));
   }
+  if (inf->step_scores) json_object_set_new(o, "steps", step_list(inf, i));
   if (inf->previews) json_object_set_new(o, "input_png", json_string(inf->previews[i]));
   return o;
 }
@@ -164,6 +192,11 @@ char *json_out_answer(const inference *inf, const latency *ms) {
       json_pack("{s:s, s:s, s:o}", "model", inf->model->name, "model_version", snn_network_sha256(inf->model->network),
                 "calibration", inf->calibration ? json_string(inf->calibration->name) : json_null());
   json_echo_options(answer, inf);
+  const snn_run_options *run = &inf->options.run;
+  if (run->stop_patience)
+    json_object_set_new(answer, "stop",
+                        json_pack("{s:f, s:I}", "margin", round((double)run->stop_margin * 1e7) / 1e7, "patience",
+                                  (json_int_t)run->stop_patience));
   json_object_set_new(answer, "results", results);
   json_object_set_new(answer, "latency_ms",
                       json_pack("{s:f, s:f, s:f, s:f}", "queue", ms->queue, "decode", ms->decode, "simulate",

@@ -7,8 +7,9 @@
 #include <string.h>
 
 #include "config.h"
+#include "json_in.h"
 
-typedef enum option_type { TYPE_UNSIGNED, TYPE_CHOICE, TYPE_BOOLEAN, TYPE_SHARE, TYPE_NAME } option_type;
+typedef enum option_type { TYPE_UNSIGNED, TYPE_CHOICE, TYPE_BOOLEAN, TYPE_SHARE, TYPE_NAME, TYPE_RULE } option_type;
 
 typedef struct option {
   const char *name, *alias;
@@ -37,11 +38,11 @@ static const char *precision_name(unsigned i) {
   return snn_precision_name((snn_precision)i);
 }
 static const char *trace_name(unsigned i) {
-  return i == 0 ? "none" : i == 1 ? "layers" : NULL;
+  return i == 0 ? "none" : i == 1 ? "layers" : i == 2 ? "steps" : NULL;
 }
 
-const char *option_trace_name(bool layers) {
-  return trace_name(layers);
+const char *option_trace_name(const options *o) {
+  return trace_name(o->trace_steps ? 2 : o->trace_layers);
 }
 
 static void set_timesteps(options *o, uint32_t v) {
@@ -72,7 +73,14 @@ static void set_top_k(options *o, uint32_t v) {
   o->top_k = v;
 }
 static void set_trace(options *o, uint32_t v) {
-  o->trace_layers = v == 1;
+  o->trace_layers = v >= 1;
+  o->trace_steps = v == 2;
+}
+static void set_seed(options *o, uint32_t v) {
+  o->run.seed = v;
+}
+static void set_budget(options *o, uint32_t v) {
+  o->run.budget_ns = v * (uint64_t)1000000;
 }
 static void set_reference(options *o, uint32_t v) {
   o->reference = v == 1;
@@ -91,12 +99,15 @@ static const option table[] = {
     {"tau", NULL, TYPE_SHARE, 0, 0, NULL, NULL, set_tau},
     {"init", NULL, TYPE_CHOICE, 0, 0, init_name, set_init, NULL},
     {"encoding", NULL, TYPE_CHOICE, 0, 0, encoding_name, set_encoding, NULL},
+    {"seed", NULL, TYPE_UNSIGNED, 0, UINT32_MAX, NULL, set_seed, NULL},
     {"readout", NULL, TYPE_CHOICE, 0, 0, readout_name, set_readout, NULL},
     {"precision", NULL, TYPE_CHOICE, 0, 0, precision_name, set_precision, NULL},
     {"calibration", NULL, TYPE_NAME, 0, 0, NULL, NULL, NULL},
     {"shift", NULL, TYPE_UNSIGNED, 0, 1, NULL, set_shift, NULL},
     {"top_k", NULL, TYPE_UNSIGNED, 1, TOP_K_MAX, NULL, set_top_k, NULL},
     {"trace", NULL, TYPE_CHOICE, 0, 0, trace_name, set_trace, NULL},
+    {"stop", NULL, TYPE_RULE, 0, 0, NULL, NULL, NULL},
+    {"budget_ms", NULL, TYPE_UNSIGNED, 1, TIMEOUT_MAX_MS, NULL, set_budget, NULL},
     {"reference", NULL, TYPE_BOOLEAN, 0, 0, NULL, set_reference, NULL},
     {"preview", NULL, TYPE_BOOLEAN, 0, 0, NULL, set_preview, NULL},
     {"timeout_ms", NULL, TYPE_UNSIGNED, 1, TIMEOUT_MAX_MS, NULL, set_timeout, NULL},
@@ -130,6 +141,9 @@ static void describe(const option_value *value, char *text, size_t n_text) {
     case OPTION_INTEGER: snprintf(text, n_text, "%lld", value->integer); break;
     case OPTION_REAL: snprintf(text, n_text, "a number with a fraction, %.9g", value->real); break;
     case OPTION_BOOLEAN: snprintf(text, n_text, value->integer ? "true" : "false"); break;
+    case OPTION_RULE:
+      snprintf(text, n_text, "a margin of %.9g and a patience of %lld", value->rule.margin, value->rule.patience);
+      break;
     case OPTION_OTHER: snprintf(text, n_text, "%s", value->text); break;
   }
 }
@@ -194,6 +208,28 @@ static bool take_name(options *o, const option_value *value) {
   return true;
 }
 
+/* "0.9,3", or as JSON {"margin": 0.9, "patience": 3}. */
+static bool parse_rule(const char *text, option_rule *out) {
+  char *end = NULL;
+  if (json_in_rule(text, out)) return true;
+  if (strspn(text, "0123456789.,") != strlen(text) || text[0] < '0' || text[0] > '9') return false;
+  out->margin = strtod(text, &end);
+  uint64_t patience = 0;
+  if (*end != ',' || !config_parse_unsigned(end + 1, SNN_MAX_TIMESTEPS, &patience)) return false;
+  out->patience = (long long)patience;
+  return true;
+}
+
+static bool take_rule(const option_value *value, options *o) {
+  option_rule rule = value->rule;
+  const bool text = value->kind == OPTION_TEXT || value->kind == OPTION_STRING;
+  if (text ? !parse_rule(value->text, &rule) : value->kind != OPTION_RULE) return false;
+  if (!(rule.margin >= 0 && rule.margin <= 1) || rule.patience < 1 || rule.patience > SNN_MAX_TIMESTEPS) return false;
+  o->run.stop_margin = (float)rule.margin;
+  o->run.stop_patience = (uint32_t)rule.patience;
+  return true;
+}
+
 static bool refuse(const option *opt, uint32_t max, const option_value *value, problem *p) {
   char got[80], names[256] = "";
   describe(value, got, sizeof got);
@@ -214,6 +250,11 @@ static bool refuse(const option *opt, uint32_t max, const option_value *value, p
     case TYPE_SHARE:
       return problem_set(p, PROBLEM_INVALID_OPTION, "%s: expected a number above 0 and at most 1, got %s", opt->name,
                          got);
+    case TYPE_RULE:
+      return problem_set(p, PROBLEM_INVALID_OPTION,
+                         "%s: expected a margin from 0 to 1 and a patience from 1 to %d steps, such as "
+                         "{\"margin\": 0.9, \"patience\": 3} or in a query 0.9,3; got %s",
+                         opt->name, SNN_MAX_TIMESTEPS, got);
   }
   return false;
 }
@@ -227,7 +268,7 @@ static int find_option(const char *name) {
 bool options_set(options *o, const option_limits *limits, const char *name, const option_value *value, problem *p) {
   int i = find_option(name);
   if (i < 0) {
-    char names[256] = "";
+    char names[320] = "";
     for (int k = 0; k < N_OPTIONS; k++) append_name(names, sizeof names, table[k].name);
     return problem_set(p, PROBLEM_INVALID_OPTION, "%.64s: unknown option; there are: %s", *name ? name : "(empty name)",
                        names);
@@ -248,6 +289,11 @@ bool options_set(options *o, const option_limits *limits, const char *name, cons
     o->given |= 1u << i;
     return true;
   }
+  if (opt->type == TYPE_RULE) {
+    if (!take_rule(value, o)) return refuse(opt, 0, value, p);
+    o->given |= 1u << i;
+    return true;
+  }
   uint32_t v = 0, max = opt->set == set_timesteps ? limits->max_timesteps : opt->max;
   bool ok = opt->type == TYPE_UNSIGNED ? take_unsigned(opt->min, max, value, &v)
             : opt->type == TYPE_CHOICE ? take_choice(opt->value_name, value, &v)
@@ -261,8 +307,9 @@ bool options_set(options *o, const option_limits *limits, const char *name, cons
 bool options_run_equal(const options *a, const options *b) {
   const snn_run_options *x = &a->run, *y = &b->run;
   return x->timesteps == y->timesteps && x->neuron == y->neuron && x->init == y->init && x->encoding == y->encoding &&
-         x->readout == y->readout && x->precision == y->precision && x->shift == y->shift && x->tau == y->tau &&
-         x->calibration == y->calibration;
+         x->seed == y->seed && x->readout == y->readout && x->precision == y->precision && x->shift == y->shift &&
+         x->tau == y->tau && x->calibration == y->calibration && x->stop_margin == y->stop_margin &&
+         x->stop_patience == y->stop_patience && !x->budget_ns && !y->budget_ns;
 }
 
 /* "if matched T 4, 8; if-signed matched T 8" of the tables that a run may start from, as far as it fits. */

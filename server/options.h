@@ -27,9 +27,15 @@ typedef struct options {
   uint32_t top_k;
   uint32_t timeout_ms;                   /* 0: none */
   char calibration[OPTION_NAME_MAX + 1]; /* "": the one in force; "none", or an id */
-  bool trace_layers, reference, preview;
+  bool trace_layers, trace_steps, reference, preview;
   uint32_t given; /* bit i: option i of the table was set */
 } options;
+
+/* When to stop early: see snn_run_options. */
+typedef struct option_rule {
+  double margin;
+  long long patience;
+} option_rule;
 
 /* A value as its source typed it. Query strings know only text; JSON knows more. */
 typedef struct option_value {
@@ -39,11 +45,13 @@ typedef struct option_value {
     OPTION_INTEGER, /* a JSON integer */
     OPTION_REAL,    /* a JSON number with a fraction or an exponent */
     OPTION_BOOLEAN,
+    OPTION_RULE, /* a JSON object of a number "margin" and an integer "patience" */
     OPTION_OTHER /* anything else; `text` says what in a word: "an array" */
   } kind;
   const char *text;
   long long integer; /* booleans: 0 or 1 */
   double real;       /* OPTION_REAL */
+  option_rule rule;  /* OPTION_RULE */
 } option_value;
 
 void options_init(options *o, const snn_network *net, const option_limits *limits);
@@ -55,7 +63,8 @@ bool options_set(options *o, const option_limits *limits, const char *name, cons
  * set. */
 bool options_complete(options *o, const snn_network *net, problem *p);
 
-/* May these two run in one batch? True when every option that the simulation sees is equal. */
+/* May these two run in one batch? True when every option that the simulation sees is equal; a budget is never shared.
+ */
 bool options_run_equal(const options *a, const options *b);
 
 /* Names of a choice for listings: "neuron", "init", "encoding", "readout", "precision"; option i of them, NULL past the
@@ -68,7 +77,7 @@ typedef struct option_choice {
 extern const option_choice option_choices[];
 extern const size_t n_option_choices;
 
-/* The names of trace. */
-const char *option_trace_name(bool layers);
+/* The name of what is traced. */
+const char *option_trace_name(const options *o);
 
 #endif

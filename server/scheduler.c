@@ -17,7 +17,7 @@ typedef struct block {
 
 /* The arrays of a run of several requests. */
 typedef struct scratch {
-  block inputs, scores, spikes, synaptic_operations, macs, first_spikes;
+  block inputs, scores, spikes, synaptic_operations, macs, first_spikes, timesteps_used;
 } scratch;
 
 /* A call of scheduler_prepare on its way; one at a time. */
@@ -84,7 +84,9 @@ static snn_status run_alone(inference *inf, snn_error *err) {
   snn_run_stats stats = {.spikes = inf->spikes,
                          .synaptic_operations = inf->synaptic_operations,
                          .macs = inf->macs,
-                         .first_spikes = inf->first_spikes};
+                         .first_spikes = inf->first_spikes,
+                         .timesteps_used = inf->timesteps_used,
+                         .step_scores = inf->step_scores};
   return snn_session_run(inf->model->session, inf->inputs, inf->n_images, &run, inf->scores, &stats, err);
 }
 
@@ -95,10 +97,13 @@ static snn_status run_together(scheduler *s, inference *first, snn_error *err) {
   size_t image = snn_shape_size(snn_network_input(net)) * sizeof(float), n = 0;
   size_t score = snn_network_classes(net) * sizeof(float);
   size_t count = snn_network_layers(net) * sizeof(uint64_t), first_count = 2 * count;
-  bool trace = false; /* anyone's layers */
+  bool trace = false;                         /* anyone's layers */
+  uint32_t numbers[BATCH_IMAGES_MAX], at = 0; /* a picture's number is its place in its own request */
   snn_run_options run = first->options.run;
   run.cancel = &s->cancel;
+  run.image_numbers = numbers;
   for (inference *inf = first; inf; inf = inf->next) {
+    for (uint32_t i = 0; i < inf->n_images; i++) numbers[n + i] = i;
     n += inf->n_images;
     trace = trace || inf->options.trace_layers;
     if (inf->deadline_ns && (!run.deadline_ns || inf->deadline_ns < run.deadline_ns))
@@ -107,7 +112,7 @@ static snn_status run_together(scheduler *s, inference *first, snn_error *err) {
   /* Every factor was multiplied with checks for a request of IMAGES_MAX pictures, the most a batch has. */
   if (!grow(&x->inputs, n * image) || !grow(&x->scores, n * score) || !grow(&x->spikes, n * count) ||
       !grow(&x->synaptic_operations, n * count) || !grow(&x->macs, n * count) ||
-      (trace && !grow(&x->first_spikes, n * first_count)))
+      !grow(&x->timesteps_used, n * sizeof(uint32_t)) || (trace && !grow(&x->first_spikes, n * first_count)))
     return SNN_ERR_NO_MEMORY;
   char *to = x->inputs.bytes;
   for (inference *inf = first; inf; inf = inf->next) {
@@ -117,12 +122,12 @@ static snn_status run_together(scheduler *s, inference *first, snn_error *err) {
   snn_run_stats stats = {.spikes = x->spikes.bytes,
                          .synaptic_operations = x->synaptic_operations.bytes,
                          .macs = x->macs.bytes,
-                         .first_spikes = trace ? x->first_spikes.bytes : NULL};
+                         .first_spikes = trace ? x->first_spikes.bytes : NULL,
+                         .timesteps_used = x->timesteps_used.bytes};
   begin_shared(s, first);
   snn_status status = snn_session_run(first->model->session, x->inputs.bytes, n, &run, x->scores.bytes, &stats, err);
   begin_shared(s, NULL);
   if (status != SNN_OK) return status;
-  size_t at = 0;
   for (inference *inf = first; inf; inf = inf->next) {
     memcpy(inf->scores, (char *)x->scores.bytes + at * score, inf->n_images * score);
     memcpy(inf->spikes, (char *)x->spikes.bytes + at * count, inf->n_images * count);
@@ -130,7 +135,8 @@ static snn_status run_together(scheduler *s, inference *first, snn_error *err) {
     memcpy(inf->macs, (char *)x->macs.bytes + at * count, inf->n_images * count);
     if (inf->first_spikes)
       memcpy(inf->first_spikes, (char *)x->first_spikes.bytes + at * first_count, inf->n_images * first_count);
-    at += inf->n_images;
+    memcpy(inf->timesteps_used, (uint32_t *)x->timesteps_used.bytes + at, inf->n_images * sizeof(uint32_t));
+    at += (uint32_t)inf->n_images;
   }
   return SNN_OK;
 }
@@ -344,6 +350,7 @@ void scheduler_stop(scheduler *s) {
   free(s->scratch.synaptic_operations.bytes);
   free(s->scratch.macs.bytes);
   free(s->scratch.first_spikes.bytes);
+  free(s->scratch.timesteps_used.bytes);
   pthread_cond_destroy(&s->prepared);
   pthread_cond_destroy(&s->work);
   pthread_mutex_destroy(&s->lock);
