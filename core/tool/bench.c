@@ -105,7 +105,7 @@ static snn_status measure(bench *b, uint32_t timesteps, measurement *out, snn_er
     if (n >= MIN_RUNS && t1 - started > b->seconds * 1000000000ull) break;
   }
   qsort(b->times, n, sizeof *b->times, ascending);
-  uint64_t neurons = snn_network_neurons(b->model.net);
+  uint64_t neurons = tool_neurons(b->model.net, &b->model.run);
   *out = (measurement){.timesteps = timesteps,
                        .runs = n,
                        .min_ms = b->times[0],

@@ -23,7 +23,7 @@ double eval_float_accuracy(const evaluation *e) {
 }
 
 eval_figures eval_figures_of(const evaluation *e, const eval_row *r) {
-  double n = (double)e->n, neurons = (double)snn_network_neurons(e->model.net);
+  double n = (double)e->n, neurons = (double)tool_neurons(e->model.net, &e->model.run);
   return (eval_figures){.accuracy = percent(r->correct, e->n),
                         .loss = percent(e->float_correct, e->n) - percent(r->correct, e->n),
                         .interval = loss_interval(r, e->n),

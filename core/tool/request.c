@@ -54,9 +54,18 @@ static const char *init_at(unsigned i) {
   return snn_init_name((snn_init)i);
 }
 
+static const char *encoding_at(unsigned i) {
+  return snn_encoding_name((snn_encoding)i);
+}
+static const char *readout_at(unsigned i) {
+  return snn_readout_name((snn_readout)i);
+}
+
 error_t tool_run_option(int key, char *arg, struct argp_state *state, tool_request *request) {
   snn_neuron neuron;
   snn_init init;
+  snn_encoding encoding;
+  snn_readout readout;
   char names[256], *end;
   switch (key) {
     case TOOL_KEY_NEURON:
@@ -69,6 +78,19 @@ error_t tool_run_option(int key, char *arg, struct argp_state *state, tool_reque
         argp_error(state, "init: '%s' is not known; there are: %s", arg, list_names(init_at, names, sizeof names));
       request->init = arg;
       return 0;
+    case TOOL_KEY_ENCODING:
+      if (!snn_encoding_parse(arg, &encoding))
+        argp_error(state, "encoding: '%s' is not known; there are: %s", arg,
+                   list_names(encoding_at, names, sizeof names));
+      request->encoding = arg;
+      return 0;
+    case TOOL_KEY_READOUT:
+      if (!snn_readout_parse(arg, &readout))
+        argp_error(state, "readout: '%s' is not known; there are: %s", arg,
+                   list_names(readout_at, names, sizeof names));
+      request->readout = arg;
+      return 0;
+    case TOOL_KEY_SEED: request->seed = tool_number(state, "seed", arg, 0, UINT32_MAX); return 0;
     case TOOL_KEY_TAU:
       request->tau = strtof(arg, &end);
       if (end == arg || *end || !(request->tau > 0 && request->tau <= 1))
@@ -115,6 +137,11 @@ static const struct argp_option run_options[] = {
     {"calibration", TOOL_KEY_CALIBRATION, "FILE", 0,
      "tables from `snn calibrate`; they go before those in the model file", 0},
     {"shift", TOOL_KEY_SHIFT, "0|1", 0, "1: theta/2T more current a step in every hidden layer (Deng & Gu)", 0},
+    {"encoding", TOOL_KEY_ENCODING, "ENCODING", 0,
+     "how a picture comes in: direct (default), rate (random spikes), regular (evenly spaced spikes)", 0},
+    {"seed", TOOL_KEY_SEED, "N", 0, "of encoding rate (default 0)", 0},
+    {"readout", TOOL_KEY_READOUT, "READOUT", 0,
+     "scores: potential (default, mean currents), count (the last layer's spikes)", 0},
     {0}};
 
 const struct argp tool_model_argp = {NULL, parse_model, "MODEL", NULL, NULL, NULL, NULL};
@@ -133,7 +160,14 @@ snn_run_options tool_run_options(const snn_network *net, const snn_calibration *
     run.init = snn_recommended_init(net, &run);
   if (request->tau > 0) run.tau = request->tau;
   if (request->shift) run.shift = 1;
+  if (request->encoding) snn_encoding_parse(request->encoding, &run.encoding);
+  if (request->readout) snn_readout_parse(request->readout, &run.readout);
+  run.seed = request->seed;
   return run;
+}
+
+uint64_t tool_neurons(const snn_network *net, const snn_run_options *run) {
+  return snn_network_neurons(net) + (run->readout == SNN_READOUT_COUNT ? snn_network_classes(net) : 0);
 }
 
 snn_status tool_open_model(const tool_request *request, tool_model *out, const char **subject, snn_error *err) {

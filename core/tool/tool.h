@@ -48,16 +48,21 @@ enum {
   TOOL_KEY_TAU,
   TOOL_KEY_SHIFT,
   TOOL_KEY_CALIBRATION,
+  TOOL_KEY_ENCODING,
+  TOOL_KEY_SEED,
+  TOOL_KEY_READOUT,
   TOOL_KEY_THREADS,
   TOOL_KEY_OWN
 };
 
 /* What the shared options asked for; what stays unset holds the model's recommendation. Strings are those of argv. */
 typedef struct tool_request {
-  const char *model;         /* the one argument that is no option */
-  const char *neuron, *init; /* names, checked */
-  const char *calibration;   /* a file */
-  float tau;                 /* 0: unset */
+  const char *model;              /* the one argument that is no option */
+  const char *neuron, *init;      /* names, checked */
+  const char *calibration;        /* a file */
+  const char *encoding, *readout; /* names, checked */
+  uint32_t seed;
+  float tau; /* 0: unset */
   bool shift;
   uint32_t threads; /* 0: what the machine allows */
 } tool_request;
@@ -66,7 +71,7 @@ typedef struct tool_request {
  * in ARGP_KEY_INIT: state->child_inputs[i] = &request. */
 extern const struct argp tool_model_argp;  /* MODEL: exactly one argument, which must be there */
 extern const struct argp tool_neuron_argp; /* --neuron --tau --threads */
-extern const struct argp tool_run_argp;    /* these and --init --calibration --shift: all that a run can be told */
+extern const struct argp tool_run_argp;    /* these and --init --calibration --shift --encoding --seed --readout */
 
 /* Handle one of their options with one's own help text; ARGP_ERR_UNKNOWN for others. */
 error_t tool_run_option(int key, char *arg, struct argp_state *state, tool_request *request);
@@ -90,6 +95,9 @@ typedef struct tool_model {
 /* Open; *subject becomes the file that an error is about. On failure too tool_close_model frees what there is. */
 snn_status tool_open_model(const tool_request *request, tool_model *out, const char **subject, snn_error *err);
 void tool_close_model(tool_model *m);
+
+/* Neurons that fire in such a run: those of the last layer too where their spikes are the readout. */
+uint64_t tool_neurons(const snn_network *net, const snn_run_options *run);
 
 /* A progress line on stderr, only where that is a terminal. */
 typedef struct tool_progress {
