@@ -309,7 +309,7 @@ bool options_run_equal(const options *a, const options *b) {
   return x->timesteps == y->timesteps && x->neuron == y->neuron && x->init == y->init && x->encoding == y->encoding &&
          x->seed == y->seed && x->readout == y->readout && x->precision == y->precision && x->shift == y->shift &&
          x->tau == y->tau && x->calibration == y->calibration && x->stop_margin == y->stop_margin &&
-         x->stop_patience == y->stop_patience && !x->budget_ns && !y->budget_ns;
+         x->stop_patience == y->stop_patience && !x->budget_ns && !y->budget_ns && !a->trace_steps && !b->trace_steps;
 }
 
 /* "if matched T 4, 8; if-signed matched T 8" of the tables that a run may start from, as far as it fits. */

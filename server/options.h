@@ -63,8 +63,8 @@ bool options_set(options *o, const option_limits *limits, const char *name, cons
  * set. */
 bool options_complete(options *o, const snn_network *net, problem *p);
 
-/* May these two run in one batch? True when every option that the simulation sees is equal; a budget is never shared.
- */
+/* May these two run in one batch? True when every option that the simulation sees is equal; whoever has a budget or
+ * wants every step's scores runs alone. */
 bool options_run_equal(const options *a, const options *b);
 
 /* Names of a choice for listings: "neuron", "init", "encoding", "readout", "precision"; option i of them, NULL past the

@@ -75,17 +75,19 @@ static json_t *network_json(const snn_network *net) {
     snn_layer_info info = snn_network_layer(net, i);
     json_array_append_new(layers, layer_json(&info));
   }
+  const float theta = snn_network_output_threshold(net);
   for (uint32_t c = 0; c < in.c && c < SNN_MAX_CHANNELS_IN; c++) {
     json_array_append_new(mean, json_real((double)pre->mean[c]));
     json_array_append_new(std, json_real((double)pre->std[c]));
   }
   return json_pack(
-      "{s:s, s:s, s:s, s:{s:[i,i,i], s:o, s:o, s:i}, s:I, s:o, s:I, s:I, s:{s:i, s:s, s:i}, s:o, s:o, s:o, s:s}",
+      "{s:s, s:s, s:s, s:{s:[i,i,i], s:o, s:o, s:i}, s:I, s:o, s:I, s:I, s:{s:i, s:s, s:i}, s:o, s:o, s:o, s:o, s:s}",
       "name", snn_network_name(net), "sha256", snn_network_sha256(net), "identity", snn_network_identity(net), "input",
       "shape", (int)in.c, (int)in.h, (int)in.w, "mean", mean, "std", std, "background", (int)pre->background, "classes",
       (json_int_t)snn_network_classes(net), "labels", labels, "neurons", (json_int_t)snn_network_neurons(net), "macs",
       (json_int_t)snn_network_macs(net), "recommended", "timesteps", (int)run.timesteps, "init",
-      snn_init_name(run.init), "shift", (int)run.shift, "tables", tables_json(net), "layers", layers, "provenance",
+      snn_init_name(run.init), "shift", (int)run.shift, "output_threshold",
+      theta > 0 ? json_real((double)theta) : json_null(), "tables", tables_json(net), "layers", layers, "provenance",
       json_loads(snn_network_provenance(net), JSON_REJECT_DUPLICATES, NULL), "kernels", snn_kernels_name());
 }
 
@@ -103,6 +105,9 @@ static void print_layers(const snn_network *net) {
       else
         snprintf(theta, sizeof theta, "%.4g .. %.4g (%zu channels)", (double)low, (double)high, info.n_threshold);
     }
+    const float output = snn_network_output_threshold(net);
+    if (i + 1 == snn_network_layers(net) && output > 0)
+      snprintf(theta, sizeof theta, "%.5g (readout count)", (double)output);
     printf("%4zu  %-8s %-24.24s %-14s %11llu %13llu  %s\n", i, snn_layer_kind_name(info.kind),
            tool_plain(info.name, name), shape, (unsigned long long)info.parameters, (unsigned long long)info.macs,
            theta);

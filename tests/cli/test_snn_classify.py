@@ -62,6 +62,13 @@ OPTIONS = [
     ({"T": 6, "init": "zero", "neuron": "if"}, ["--timesteps", "6", "--init", "zero", "--neuron", "if"]),
     ({"T": 4, "init": "half", "top_k": 2, "trace": "layers"}, ["-T", "4", "--init", "half", "--top-k", "2", "--trace",
                                                                "layers"]),
+    ({"T": 11, "encoding": "regular", "neuron": "asg"}, ["-T", "11", "--encoding", "regular", "--neuron", "asg"]),
+    ({"T": 9, "encoding": "rate", "seed": 4294967295, "trace": "layers"},
+     ["-T", "9", "--encoding", "rate", "--seed", "4294967295", "--trace", "layers"]),
+    ({"T": 7, "readout": "count", "trace": "layers"}, ["-T", "7", "--readout", "count", "--trace", "layers"]),
+    ({"T": 30, "stop": '{"margin": 0.1, "patience": 3}', "trace": "steps"},
+     ["-T", "30", "--stop", "0.1,3", "--trace", "steps"]),
+    ({"T": 4, "budget_ms": 60000}, ["-T", "4", "--budget-ms", "60000"]),
     ({"T": 5, "reference": "true", "trace": "layers", "top_k": 100}, ["-T", "5", "--reference", "--trace", "layers",
                                                                       "--top-k", "100"]),
 ]

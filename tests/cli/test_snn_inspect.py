@@ -25,6 +25,8 @@ def test_json_after_convert(net, model):
     meta, tensors = cli.open_model(model)
     layers = answer.pop("layers")
     assert answer.pop("kernels") in ("scalar", "avx2", "avx512")
+    largest = net.forward(cli.pictures(40), 0.25, 0.5)[1].max()  # score of the pictures it was converted with
+    assert answer.pop("output_threshold") == pytest.approx(largest, rel=1e-5)
     assert answer == {
         "name": "small", "sha256": hashlib.sha256(model.read_bytes()).hexdigest(),
         "identity": hashlib.sha256(model.read_bytes()).hexdigest(), "tables": [],
@@ -70,7 +72,8 @@ def test_table_says_the_same_as_json(model, bundled):
         extents = "x".join(map(str, layer["shape"]))
         assert row[:6] == [str(i), layer["kind"], layer["name"], extents, str(layer["parameters"]), str(layer["macs"])]
         if layer["kind"] != "neuron":
-            assert len(row) == 6
+            last = [f"{answer['output_threshold']:.5g} (readout count)"] if i + 1 == len(rows) else []
+            assert row[6:] == last
         elif len(layer["threshold"]) > 1:
             low, high, n = re.fullmatch(r"(\S+) \.\. (\S+) \((\d+) channels\)", row[6]).groups()
             assert (float(low), float(high)) == pytest.approx((min(layer["threshold"]), max(layer["threshold"])), rel=1e-3)

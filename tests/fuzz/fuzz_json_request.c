@@ -12,6 +12,9 @@ static void check_options(const options *o) {
   if (o->run.timesteps > limits.max_timesteps || o->top_k > 100 || o->run.shift > 1 ||
       !(o->run.tau > 0 && o->run.tau <= 1))
     abort();
+  if (o->run.stop_patience > SNN_MAX_TIMESTEPS || !(o->run.stop_margin >= 0 && o->run.stop_margin <= 1)) abort();
+  if (!snn_readout_name(o->run.readout) || o->run.budget_ns > 3600000000000u || (o->trace_steps && !o->trace_layers))
+    abort();
   if (!snn_neuron_name(o->run.neuron) || !snn_init_name(o->run.init) || !snn_encoding_name(o->run.encoding)) abort();
 }
 

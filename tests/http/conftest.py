@@ -154,6 +154,7 @@ def models_folder(tmp_path_factory):
         "tiny": make.network(1, 8, 6, 3, labels=["a", "b", "c"]),
         "rgb": make.network(3, 8, 6, 4, depth=2, seed=2),
         "slow": make.network(3, 32, 64, 10, depth=3, seed=3),
+        "wide": make.network(1, 8, 6, 20, seed=4, output=0.5),
         "broken": make.network(1, 8, 6, 3)[:200],
         "bad name": make.network(1, 8, 6, 3),
     }

@@ -18,7 +18,7 @@ def safetensors(graph, tensors, metadata):
     return struct.pack("<Q", len(text)) + text + data
 
 
-def network(channels, size, hidden, classes, depth=1, labels=None, seed=1):
+def network(channels, size, hidden, classes, depth=1, labels=None, seed=1, output=None):
     """`depth` 3x3 convolutions of `hidden` channels with neurons, then a classifier over the whole map."""
     rng = np.random.default_rng(seed)
     graph = [{"name": "image", "op": "input", "inputs": [], "shape": [channels, size, size]}]
@@ -40,6 +40,8 @@ def network(channels, size, hidden, classes, depth=1, labels=None, seed=1):
         "spiked.recommended": json.dumps({"timesteps": 12, "init": "half"}),
         "spiked.provenance": json.dumps({"source": "tests/http/models.py"}),
     }
+    if output:
+        metadata["spiked.readout"] = json.dumps({"threshold": output})
     if labels:
         metadata["spiked.labels"] = json.dumps(labels)
     return safetensors(graph, tensors, metadata)

@@ -22,7 +22,7 @@ def test_health(daemon, path):
 
 def test_models_are_listed_in_order_without_the_bad_ones(daemon):
     names = [m["name"] for m in requests.get(daemon.url + "/v1/models").json()["models"]]
-    assert [n for n in names if n != "lenet-mnist"] == ["rgb", "slow", "tiny"]
+    assert [n for n in names if n != "lenet-mnist"] == ["rgb", "slow", "tiny", "wide"]
 
 
 def test_model_description(daemon):

@@ -498,7 +498,7 @@ def test_statistics_count_images_batches_and_failures(models_folder):
         assert timed["success"]["ns"] >= timed["compute_infer"]["ns"] > 0 and timed["fail"]["ns"] > 0
         assert {b["batch_size"]: b["compute_infer"]["count"] for b in s["batch_stats"]} == {1: 1, 3: 1}
         assert stats("/v2/models/tiny/versions/1/stats") == [s]
-        assert [m["name"] for m in stats("/v2/models/stats") if m["name"] != "lenet-mnist"] == ["rgb", "slow", "tiny"]
+        assert [m["name"] for m in stats("/v2/models/stats") if m["name"] != "lenet-mnist"] == ["rgb", "slow", "tiny", "wide"]
 
 
 @pytest.fixture

@@ -396,6 +396,21 @@ def _(m):
     m.metadata["spiked.recommended"] = '{"timesteps": 32, "init": "quantum"}'
 
 
+@broken("readout-threshold-zero", "format", "spiked.readout: 'threshold' must be a number above 0")
+def _(m):
+    m.metadata["spiked.readout"] = '{"threshold": 0}'
+
+
+@broken("readout-threshold-beyond-float", "format", "spiked.readout: 'threshold' must be a number above 0")
+def _(m):
+    m.metadata["spiked.readout"] = '{"threshold": 1e39}'
+
+
+@broken("readout-threshold-a-string", "format", "spiked.readout: 'threshold' must be a number above 0")
+def _(m):
+    m.metadata["spiked.readout"] = '{"threshold": "1"}'
+
+
 @broken("provenance-a-string", "format", "spiked.provenance: not valid JSON")
 def _(m):
     m.metadata["spiked.provenance"] = '"unknown"'

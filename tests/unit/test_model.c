@@ -144,6 +144,7 @@ static snn_network *make_network(void) {
   net->preprocess.std[0] = 0.1f;
   net->preprocess.std[1] = 1e-30f;
   net->preprocess.background = 200;
+  net->output_threshold = 17.6727371f;
   net->recommended = (snn_recommended){.timesteps = 77, .init = SNN_INIT_ZERO, .neuron = SNN_NEURON_SRIF, .tau = 0.9f};
   snn_error err = {.status = SNN_OK};
   if (snn_graph_finish(net, true, &err) != SNN_OK) fail_msg("%s: %s", err.where, err.text);
@@ -183,6 +184,7 @@ static void assert_same(const snn_network *a, const snn_network *b) {
   assert_string_equal(a->provenance, b->provenance);
   assert_memory_equal(&a->preprocess, &b->preprocess, sizeof a->preprocess);
   assert_int_equal(a->recommended.timesteps, b->recommended.timesteps);
+  assert_true(a->output_threshold == b->output_threshold);
   assert_int_equal(a->recommended.init, b->recommended.init);
   assert_int_equal(a->recommended.neuron, b->recommended.neuron);
   assert_true(a->recommended.tau == b->recommended.tau);

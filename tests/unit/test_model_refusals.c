@@ -167,6 +167,7 @@ static void test_unknown_extras_are_ignored(void **state) {
   assert_string_equal(snn_network_provenance(net), "{}");
   assert_null(snn_network_label(net, 0));
   assert_int_equal(net->recommended.timesteps, 32);
+  assert_true(snn_network_output_threshold(net) == 0.0f);
   assert_true(net->preprocess.mean[0] == 0 && net->preprocess.std[0] == 1);
   snn_network_free(net);
   free(bytes);

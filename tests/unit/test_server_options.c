@@ -1,4 +1,5 @@
 /* The option table, JSON requests, and settings: what is taken, what is refused and how it is said. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -50,6 +51,72 @@ static void options_are_taken_once(void **state) {
   assert_true(set(&o, "timeout_ms", text("1500"), &p));
   assert_int_equal(o.timeout_ms, 1500);
   assert_true(set(&o, "shift", integer(0), &p));
+  assert_true(set(&o, "seed", text("4294967295"), &p));
+  assert_int_equal(o.run.seed, UINT32_MAX);
+  assert_true(set(&o, "budget_ms", integer(3600000), &p));
+  assert_true(o.run.budget_ns == 3600000000000u);
+}
+
+static void traces_contain_each_other(void **state) {
+  (void)state;
+  static const char *const names[] = {"none", "layers", "steps"};
+  for (int i = 0; i < 3; i++) {
+    options o = {0};
+    problem p;
+    assert_true(set(&o, "trace", text(names[i]), &p));
+    assert_int_equal(o.trace_layers, i >= 1);
+    assert_int_equal(o.trace_steps, i == 2);
+    assert_string_equal(option_trace_name(&o), names[i]);
+  }
+}
+
+static void rules_come_in_three_forms(void **state) {
+  (void)state;
+  static const option_value forms[] = {
+      {.kind = OPTION_RULE, .rule = {0.25, 12}},
+      {.kind = OPTION_TEXT, .text = "0.25,12"},
+      {.kind = OPTION_STRING, .text = ".25,12"},
+      {.kind = OPTION_TEXT, .text = "{\"patience\": 12, \"margin\": 0.25}"},
+  };
+  problem p;
+  for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+    options o = {0};
+    const bool ok = set(&o, "stop", forms[i], &p);
+    if (i == 2) { /* a number begins with a digit */
+      assert_false(ok);
+      continue;
+    }
+    assert_true(ok && o.run.stop_margin == 0.25f);
+    assert_int_equal(o.run.stop_patience, 12);
+  }
+  static const char *const wrong[] = {"",
+                                      ",",
+                                      "1",
+                                      "1,",
+                                      ",1",
+                                      "0.5,0",
+                                      "0.5,4097",
+                                      "1.01,1",
+                                      "0.5,1,1",
+                                      "0.5, 1",
+                                      "0.5,1e1",
+                                      "-0.5,1",
+                                      "inf,1",
+                                      "{}",
+                                      "{\"margin\":1}",
+                                      "{\"margin\":1,\"patience\":1",
+                                      "{\"margin\":1,\"patience\":true}",
+                                      "[1,2]",
+                                      "{\"margin\":1,\"margin\":1,\"patience\":1}"};
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+    options o = {0}, before = {0};
+    assert_false(set(&o, "stop", text(wrong[i]), &p));
+    assert_ptr_equal(strstr(p.detail, "stop: expected a margin from 0 to 1"), p.detail);
+    assert_memory_equal(&o, &before, sizeof o);
+  }
+  assert_false(set(&(options){0}, "stop", (option_value){.kind = OPTION_RULE, .rule = {NAN, 1}}, &p));
+  assert_false(set(&(options){0}, "stop", (option_value){.kind = OPTION_RULE, .rule = {0.5, -1}}, &p));
+  assert_false(set(&(options){0}, "stop", integer(1), &p));
 }
 
 static void every_choice_is_accepted_by_its_name(void **state) {
@@ -117,6 +184,18 @@ static void batching_looks_at_what_the_run_sees(void **state) {
   assert_false(options_run_equal(&a, &shifted));
   b.run.timesteps = 9;
   assert_false(options_run_equal(&a, &b));
+  b = a;
+  b.run.seed = 1;
+  assert_false(options_run_equal(&a, &b));
+  b = a;
+  b.run.stop_patience = 1;
+  assert_false(options_run_equal(&a, &b));
+  b = a;
+  b.trace_steps = true; /* much to keep: runs alone */
+  assert_false(options_run_equal(&a, &b));
+  a.run.budget_ns = b.run.budget_ns = 1; /* is nobody else's */
+  assert_false(options_run_equal(&a, &b));
+  a.run.budget_ns = 0;
   b = a;
   b.run.init = SNN_INIT_HALF;
   a.run.init = SNN_INIT_ZERO;
@@ -232,6 +311,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(options_are_taken_once),
       cmocka_unit_test(every_choice_is_accepted_by_its_name),
+      cmocka_unit_test(traces_contain_each_other),
+      cmocka_unit_test(rules_come_in_three_forms),
       cmocka_unit_test(refusals_leave_options_alone),
       cmocka_unit_test(batching_looks_at_what_the_run_sees),
       cmocka_unit_test(json_bodies_become_spans),
