@@ -64,7 +64,7 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT_SOURCES))
 say = $(if $(V),,@echo '  $(1)  $(2)' && )
 
 .DEFAULT_GOAL := all
-.PHONY: install deb build-tests build-fuzzers all help deps demo serve test test-run unit pytest coverage bench lint format fuzz fuzz-run fuzz-replay clean layering
+.PHONY: failover load install deb build-tests build-fuzzers all help deps demo serve test test-run unit pytest coverage bench lint format fuzz fuzz-run fuzz-replay clean layering
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -153,9 +153,13 @@ test: ## install what tests need, build, run everything (release, sanitizers, fu
 
 SANITIZE_ENV := ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1
 TEST_ENV := OMP_WAIT_POLICY=passive $(SANITIZE_ENV) TESTS_DIR=$(CURDIR)/tests SNN_BIN=$(CURDIR)/$(BUILD)/snn \
-  SPIKED_BIN=$(CURDIR)/$(BUILD)/spiked ONNX_FIXTURES=$(CURDIR)/$(dir $(FIXTURES))
+  SPIKED_BIN=$(CURDIR)/$(BUILD)/spiked OPENLOOP_BIN=$(CURDIR)/$(OPENLOOP) ONNX_FIXTURES=$(CURDIR)/$(dir $(FIXTURES))
 
-build-tests: $(PROGRAMS) $(UNIT_TESTS)
+OPENLOOP := $(BUILD)/openloop
+$(OPENLOOP): $(call objects,tests/load/openloop.c)
+	$(call say,LD,$@)$(CC) $(LDFLAGS_ALL) $^ -lm -o $@
+
+build-tests: $(PROGRAMS) $(UNIT_TESTS) $(OPENLOOP)
 build-fuzzers: $(FUZZERS)
 
 test-run: unit pytest ## the unit and black-box tests of one MODE
@@ -180,7 +184,7 @@ $(OPENAPI):
 	@npm install --prefix build/node --ignore-scripts --no-audit --no-fund --silent @seriousme/openapi-schema-validator@2 || \
 	  echo 'openapi-schema-validator: not to be had, its test will be skipped'
 
-pytest: $(PROGRAMS) $(OPENAPI) $(if $(PYTEST_FLAGS),,$(AXE)) ## the tests through the programs, over HTTP and in a browser of one MODE
+pytest: $(PROGRAMS) $(OPENLOOP) $(OPENAPI) $(if $(PYTEST_FLAGS),,$(AXE)) ## the tests through the programs, over HTTP and in a browser of one MODE
 	@echo "== $(MODE) pytest"
 	$(TEST_ENV) AXE_JS=$(CURDIR)/$(AXE) OPENAPI_VALIDATOR=$(CURDIR)/$(OPENAPI) $(PYTHON) -m pytest -q -p no:cacheprovider $(PYTEST_FLAGS) tests
 
@@ -236,6 +240,10 @@ install: all ## install programs, manuals, completions, models and the systemd u
 deb: ## build the Debian package into build/deb and run lintian over it
 	@deploy/install-deps.sh build package
 	@deploy/build-deb.sh $(VERSION)
+
+failover: $(PROGRAMS) $(OPENLOOP) ## 100,000 requests through HAProxy while a replica is restarted or killed every 5 s
+	@deploy/install-deps.sh build test
+	$(TEST_ENV) $(PYTHON) tests/load/failover.py
 
 bench: all ## speed of the bundled models, one thread and all
 	@for m in models/*/model.safetensors; do for t in 1 $(JOBS); do \
