@@ -75,15 +75,16 @@ static uint32_t source_of(const snn_stage *stage, uint32_t k) {
 static snn_stage_context context(const snn_observer *o, uint32_t thread) {
   uint32_t edges = o->plan.n_edges;
   uint64_t *counters = o->counters + (size_t)thread * 3 * edges;
-  return (snn_stage_context){.plan = &o->plan,
-                             .kernels = snn_kernels_get(),
-                             .neuron = o->opt.neuron,
-                             .counters = {counters, counters + edges, counters + 2 * (size_t)edges},
-                             .memory = o->memory[thread],
-                             .team = {0, 1},
-                             .timesteps = o->opt.timesteps,
-                             .tau = o->opt.tau,
-                             .initial = o->initial};
+  return (snn_stage_context){
+      .plan = &o->plan,
+      .kernels = snn_kernels_get(),
+      .neuron = o->opt.neuron,
+      .counters = {.spikes = counters, .synaptic_operations = counters + edges, .macs = counters + 2 * (size_t)edges},
+      .memory = o->memory[thread],
+      .team = {0, 1},
+      .timesteps = o->opt.timesteps,
+      .tau = o->opt.tau,
+      .initial = o->initial};
 }
 
 static void **slot(const snn_observer *o, uint32_t edge, size_t picture) {

@@ -8,6 +8,7 @@ static const tool_command commands[] = {
     {"convert", "turn a trained CNN (ONNX) into a spiking network", tool_convert},
     {"inspect", "show a model's layers, thresholds, labels and provenance", tool_inspect},
     {"eval", "accuracy, spikes and operations at every T, beside the float network", tool_eval},
+    {"verify", "is a model still the network it was made from? Parity with its ONNX file", tool_verify},
     {"calibrate", "find initial potentials from pictures, for fewer timesteps", tool_calibrate},
     {"classify", "classify PNGs; the same answer as the daemon's", tool_classify},
     {"bench", "images per second and milliseconds per image", tool_bench},

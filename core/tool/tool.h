@@ -19,6 +19,7 @@ typedef struct tool_command {
 int tool_convert(int argc, char **argv);
 int tool_inspect(int argc, char **argv);
 int tool_eval(int argc, char **argv);
+int tool_verify(int argc, char **argv);
 int tool_classify(int argc, char **argv);
 int tool_calibrate(int argc, char **argv);
 int tool_bench(int argc, char **argv);

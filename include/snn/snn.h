@@ -13,11 +13,13 @@
 #ifndef SNN_SNN_H
 #define SNN_SNN_H
 
+#include "snn/array.h"
 #include "snn/calibrate.h"
 #include "snn/convert.h"
 #include "snn/dataset.h"
 #include "snn/image.h"
 #include "snn/network.h"
+#include "snn/parity.h"
 #include "snn/probe.h"
 #include "snn/result.h"
 #include "snn/session.h"

@@ -11,6 +11,8 @@ OPTIONS = {
     "inspect": ["json"],
     "eval": ["data", "timesteps", "limit", "neuron", "init", "calibration", "shift", "tau", "threads", "json", "csv",
              "layers", "layer-limit", "plots"],
+    "verify": ["data", "limit", "write-inputs", "scores", "tolerance", "timesteps", "neuron", "init", "calibration",
+               "shift", "tau", "threads", "json"],
     "calibrate": ["output", "data", "limit", "timesteps", "method", "granularity", "rounds", "plain-mean", "embed",
                   "recommend", "neuron", "tau", "threads"],
     "classify": ["timesteps", "neuron", "init", "calibration", "shift", "tau", "threads", "top-k", "trace",
@@ -72,6 +74,7 @@ WRONG = {
     "init": ["one", "", "HALF"],
     "shift": ["2", "-1", "yes", ""],
     "tau": ["0", "-0.5", "1.01", "nan", "x", "0.5x", ""],
+    "tolerance": ["-1", "1", "nan", "x", ""],
     "method": ["half", "zero", "", "MATCHED"],
     "granularity": ["pixel", ""],
     "rounds": ["0", "17", "x"],
@@ -85,14 +88,16 @@ WRONG = {
     "timesteps": ["0", "4097", "-1", "8.5", "x", "", "8,", " 8"],
 }
 LISTS = ["16,8", "8,8", "4,,8", ",8", "4,8,", "4;8", "4, 8", "1,4097", ",".join(map(str, range(1, 66)))]
-TIMESTEPS = {"convert": ["8,16"], "classify": ["8,16"], "eval": LISTS, "bench": LISTS, "calibrate": LISTS}
+TIMESTEPS = {"convert": ["8,16"], "classify": ["8,16"], "verify": ["8,16"], "eval": LISTS, "bench": LISTS, "calibrate": LISTS}
 
 
 @pytest.mark.parametrize("command,option", [(c, o) for c in OPTIONS for o in OPTIONS[c] if o in WRONG])
 def test_wrong_values(command, option):
     values = WRONG[option] + (TIMESTEPS[command] if option == "timesteps" else [])
-    if option == "limit" and command == "eval":
+    if option == "limit" and command in ("eval", "verify"):
         values = values + ["0"]
+    if option == "timesteps" and command == "verify":
+        values = values[1:]  # 0: no spiking network at all
     for value in values:
         line = cli.misused(command, "m", "p", f"--{option}={value}")
         assert line.startswith(f"snn {command}: {option}: "), f"{value!r}: {line}"
