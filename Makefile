@@ -179,7 +179,7 @@ $(AXE):
 
 # OpenAPI documents are checked by a validator of somebody else.
 OPENAPI := build/node/node_modules/@seriousme/openapi-schema-validator/bin/validate-api-cli.js
-$(OPENAPI):
+$(OPENAPI): | $(AXE) # one npm at a time
 	@mkdir -p build/node
 	@npm install --prefix build/node --ignore-scripts --no-audit --no-fund --silent @seriousme/openapi-schema-validator@2 || \
 	  echo 'openapi-schema-validator: not to be had, its test will be skipped'

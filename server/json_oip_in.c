@@ -369,10 +369,10 @@ static int scalar(parser *p, const value *v) {
 }
 
 static int on_null(void *context) {
-  return scalar(context, &(value){.kind = IS_NULL});
+  return scalar(context, &(value){.kind = IS_NULL, .text = ""});
 }
 static int on_boolean(void *context, int truth) {
-  return scalar(context, &(value){.kind = IS_BOOLEAN, .truth = truth});
+  return scalar(context, &(value){.kind = IS_BOOLEAN, .truth = truth, .text = ""});
 }
 static int on_number(void *context, const char *text, size_t n) {
   return scalar(context, &(value){.kind = IS_NUMBER, .text = text, .n = n});
