@@ -1,15 +1,19 @@
 /* The echo of the options: one list for the answer of classify and the response parameters of the inference protocol.
- * Keeps the invariant that each value is a scalar. */
+ * Says nothing of results. */
 #include "json_echo.h"
 
 #include <math.h>
+
+/* Seven digits are all a float has: 0.9, not 0.899999976. */
+static json_t *share(float v) {
+  return json_real(round((double)v * 1e7) / 1e7);
+}
 
 void json_echo_options(json_t *into, const inference *inf) {
   const snn_run_options *run = &inf->options.run;
   json_object_set_new(into, "timesteps", json_integer((json_int_t)run->timesteps));
   json_object_set_new(into, "neuron", json_string(snn_neuron_name(run->neuron)));
-  /* Seven digits are all a float has: 0.9, not 0.899999976. */
-  if (snn_neuron_leaks(run->neuron)) json_object_set_new(into, "tau", json_real(round((double)run->tau * 1e7) / 1e7));
+  if (snn_neuron_leaks(run->neuron)) json_object_set_new(into, "tau", share(run->tau));
   json_object_set_new(into, "init", json_string(snn_init_name(run->init)));
   snn_table_choice table;
   if (snn_run_table(inf->model->network, run, &table))
@@ -22,4 +26,8 @@ void json_echo_options(json_t *into, const inference *inf) {
   json_object_set_new(into, "readout", json_string(snn_readout_name(run->readout)));
   json_object_set_new(into, "precision", json_string(snn_precision_name(run->precision)));
   if (run->budget_ns) json_object_set_new(into, "budget_ms", json_integer((json_int_t)(run->budget_ns / 1000000)));
+  if (run->stop_patience)
+    json_object_set_new(
+        into, "stop",
+        json_pack("{s:o, s:I}", "margin", share(run->stop_margin), "patience", (json_int_t)run->stop_patience));
 }

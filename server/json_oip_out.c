@@ -168,6 +168,25 @@ static uint64_t sum_of(const uint64_t *values, size_t n) {
   return sum;
 }
 
+/* Parameters are scalars: {"stop": {"margin": 0.9}} becomes {"stop_margin": 0.9}. */
+static json_t *flattened(json_t *echo) {
+  const char *name, *inner_name;
+  json_t *value, *inner, *flat = json_object();
+  json_object_foreach(echo, name, value) {
+    if (!json_is_object(value)) {
+      json_object_set(flat, name, value);
+      continue;
+    }
+    json_object_foreach(value, inner_name, inner) {
+      char joined[96];
+      snprintf(joined, sizeof joined, "%s_%s", name, inner_name);
+      json_object_set(flat, joined, inner);
+    }
+  }
+  json_decref(echo);
+  return flat;
+}
+
 /* What ran, and what it took for all pictures together. */
 static json_t *parameters(const answer *a) {
   const inference *inf = a->inf;
@@ -176,6 +195,11 @@ static json_t *parameters(const answer *a) {
   json_t *o = json_pack("{s:s}", "sha256", snn_network_sha256(inf->model->network));
   if (inf->calibration) json_object_set_new(o, "calibration", json_string(inf->calibration->name));
   json_echo_options(o, inf);
+  o = flattened(o);
+  uint32_t longest = 0;
+  for (size_t i = 0; i < inf->n_images; i++)
+    if (inf->timesteps_used[i] > longest) longest = inf->timesteps_used[i];
+  json_object_set_new(o, "timesteps_used", json_integer((json_int_t)longest));
   json_object_set_new(o, "spikes", json_integer((json_int_t)sum_of(inf->spikes, n)));
   json_object_set_new(o, "synaptic_operations", json_integer((json_int_t)operations));
   json_object_set_new(o, "energy_nj", json_real(snn_energy_nj(operations, sum_of(inf->macs, n))));

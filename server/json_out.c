@@ -192,11 +192,6 @@ char *json_out_answer(const inference *inf, const latency *ms) {
       json_pack("{s:s, s:s, s:o}", "model", inf->model->name, "model_version", snn_network_sha256(inf->model->network),
                 "calibration", inf->calibration ? json_string(inf->calibration->name) : json_null());
   json_echo_options(answer, inf);
-  const snn_run_options *run = &inf->options.run;
-  if (run->stop_patience)
-    json_object_set_new(answer, "stop",
-                        json_pack("{s:f, s:I}", "margin", round((double)run->stop_margin * 1e7) / 1e7, "patience",
-                                  (json_int_t)run->stop_patience));
   json_object_set_new(answer, "results", results);
   json_object_set_new(answer, "latency_ms",
                       json_pack("{s:f, s:f, s:f, s:f}", "queue", ms->queue, "decode", ms->decode, "simulate",

@@ -85,7 +85,7 @@ static void count_answered(model_metrics *m, const inference *inf, uint64_t now)
   struct timespec wall;
   clock_gettime(CLOCK_REALTIME, &wall);
   add(&m->images, inf->n_images);
-  add(&m->timesteps, inf->n_images * inf->options.run.timesteps);
+  for (size_t i = 0; i < inf->n_images; i++) add(&m->timesteps, inf->timesteps_used[i]);
   add(&m->spikes, sum_of(inf->spikes, n_counts));
   add(&m->synaptic_operations, sum_of(inf->synaptic_operations, n_counts));
   add_duration(&m->queue, queue);

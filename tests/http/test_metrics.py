@@ -85,6 +85,14 @@ def test_one_classification_counts_everywhere(observed):
         assert grew("spiked_images_total", model="rgb") == 0
 
 
+def test_steps_that_were_not_simulated_do_not_count(observed):
+    before = scrape(observed)
+    answer = observed.classify(make.picture(1), T=64, stop="0.0,2").json()
+    after = scrape(observed)
+    grew = after.get("spiked_timesteps_total", model="tiny") - before.get("spiked_timesteps_total", model="tiny")
+    assert grew == answer["results"][0]["timesteps_used"] < 64
+
+
 def make_base64(seed):
     return base64.b64encode(make.picture(seed)).decode()
 

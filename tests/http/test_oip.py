@@ -165,6 +165,15 @@ def test_pictures_as_binary_data(daemon, expected):
     assert all(not isinstance(v, (dict, list)) for v in p.values())
 
 
+def test_parameters_are_scalars_whatever_was_asked(daemon):
+    asked = {"stop": "0.0,2", "budget_ms": 60000, "encoding": "rate", "seed": 3, "neuron": "lif", "tau": 0.5, "timesteps": 16}
+    p = parse(infer(daemon, *with_pngs(*PNGS, parameters=asked)))[1]["parameters"]
+    assert all(isinstance(v, (str, int, float)) for v in p.values()), p
+    assert (p["seed"], p["tau"], p["budget_ms"], p["stop_patience"]) == (3, 0.5, 60000, 2)
+    assert 2 <= p["timesteps_used"] < 16
+    check_error(infer(daemon, *with_pngs(PNGS[0], parameters={"stop": {"margin": 0.9, "patience": 2}})), 400, "parameters.stop: ")
+
+
 @pytest.mark.parametrize("flat", [True, False])
 @pytest.mark.parametrize("datatype", ["FP32", "UINT8"])
 @pytest.mark.parametrize("binary", [True, False])
