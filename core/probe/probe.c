@@ -9,7 +9,6 @@
 #include "base/error.h"
 #include "probe/moments.h"
 #include "sim/watch.h"
-#include "snn/calibrate.h"
 
 /* What one entry gathers at one checkpoint. */
 typedef struct gathered {
@@ -42,8 +41,7 @@ struct snn_probe {
   uint64_t *spikes;  /* [batch][n_rows][n_nodes] */
   snn_first_spikes *first_spikes;
   uint64_t pictures;
-  size_t row;              /* that checkpoint 0 of the run belongs to */
-  const float *thresholds; /* factors of the table that the run starts from; NULL: all 1 */
+  size_t row; /* that checkpoint 0 of the run belongs to */
   bool rectifies;
   snn_watch watch;
 };
@@ -105,13 +103,13 @@ static void ran(void *context, const snn_watched *w, const snn_stage_context *ct
   }
 }
 
-/* Moments of n pairs: x[i] times a factor of its own (n_factors 1: of all; else of its channel), and y[i]. */
-static snn_moments moments_of(const float *x, const float *factors, uint32_t n_factors, double divisor, const float *y,
+/* Moments of n pairs: x[i] times what a spike of its channel is worth (NULL: 1), and y[i]. */
+static snn_moments moments_of(const float *x, const float *worth, uint32_t channels, double divisor, const float *y,
                               size_t n) {
   snn_moments m = {.n = (double)n};
   for (int pass = 0; pass < 2; pass++) { /* means first, then deviations from them */
     for (size_t i = 0; i < n; i++) {
-      double a = (double)x[i] * (double)factors[i % n_factors] / divisor, b = (double)y[i];
+      double a = (double)x[i] * (worth ? (double)worth[i % channels] : 1.0) / divisor, b = (double)y[i];
       if (pass == 0) {
         m.mean_x += a;
         m.mean_y += b;
@@ -130,22 +128,20 @@ static snn_moments moments_of(const float *x, const float *factors, uint32_t n_f
 }
 
 static void checkpoint(void *context, const snn_watched *w, size_t k, uint32_t steps, const float *scores) {
-  static const float one = 1;
   const snn_probe *p = context;
   const memory *m = &p->lanes[w->lane];
   gathered *to = p->parts + (w->image * p->n_rows + p->row + k) * p->n_entries;
   for (size_t i = 0; i < p->n_entries; i++) {
     const uint32_t node = p->layers[i];
-    const snn_neurons *neurons = &p->net->nodes[node].neurons;
+    const snn_shape shape = p->net->nodes[node].shape;
     const float *real = w->activations + w->reference->offsets[node];
-    const size_t n = snn_shape_size(p->net->nodes[node].shape), first = p->offsets[node];
+    const size_t n = snn_shape_size(shape), first = p->offsets[node];
     to[i] = (gathered){0};
     if (i + 1 == p->n_entries) {
-      to[i].activations = moments_of(scores, &one, 1, 1, real, n);
+      to[i].activations = moments_of(scores, NULL, shape.c, 1, real, n);
       break;
     }
-    const double divisor = p->thresholds ? steps / (double)p->thresholds[node] : steps;
-    to[i].activations = moments_of(m->spikes + first, neurons->amplitude, neurons->n, divisor, real, n);
+    to[i].activations = moments_of(m->spikes + first, w->plan->edges[node].amplitude, shape.c, steps, real, n);
     if (!p->rectifies) continue;
     to[i].decisions = (double)n * steps;
     for (size_t j = first; j < first + n; j++) {
@@ -284,9 +280,6 @@ static snn_status run_batch(snn_probe *p, const float *images, const uint32_t *n
       run.timesteps = p->timesteps[p->row];
       run.checkpoints = NULL;
     }
-    snn_table_choice table;
-    p->thresholds =
-        snn_run_table(p->net, &run, &table) ? snn_calibration_factors(table.calibration, table.table) : NULL;
     snn_status status = snn_session_run(p->session, images, n, &run, p->scores, &stats, err);
     if (status != SNN_OK) return status;
     join(p, n, rows);

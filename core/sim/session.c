@@ -245,7 +245,7 @@ static snn_status run_float(const run_setup *run, lane *l, snn_team team, const 
   const snn_plan *plan = run->plan;
   const snn_run_options *o = run->options;
   const bool whole_run = plan->kind == SNN_PLAN_WHOLE_RUN, counts_steps = snn_drive_counts_steps(o);
-  const snn_watched watched = {(uint32_t)(l - s->lanes), job->index, &s->reference, l->reference};
+  const snn_watched watched = {(uint32_t)(l - s->lanes), job->index, plan, &s->reference, l->reference};
   snn_float_run engine = {.net = s->net,
                           .watch = s->watch,
                           .watched = &watched,

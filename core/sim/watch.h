@@ -7,8 +7,9 @@
 
 /* An image of a run, in the lane that simulates it. */
 typedef struct snn_watched {
-  uint32_t lane; /* below the session's threads; two images with the same lane come one after the other */
-  size_t image;  /* of the batch */
+  uint32_t lane;        /* below the session's threads; two images with the same lane come one after the other */
+  size_t image;         /* of the batch */
+  const snn_plan *plan; /* with the thresholds of this run */
   const snn_reference *reference;
   const float *activations; /* of the float network on this image; node i's at activations + reference->offsets[i] */
 } snn_watched;

@@ -1,5 +1,6 @@
 /* Probes: a neuron by hand, every neuron model against the naive simulation and sums over all pairs, and numbers that
  * depend neither on threads nor on how the pictures come. */
+#include "graph/calibration.h"
 #include "naive.h"
 #include "neurons/neurons.h"
 #include "probe/moments.h"
@@ -216,6 +217,46 @@ static void test_against_the_naive_simulation(void **state) {
     }
 }
 
+/* A table that scales thresholds: the same as thresholds scaled by hand, of which a spike is worth as much. */
+static void test_scaled_thresholds(void **state) {
+  (void)state;
+  static const uint32_t t[] = {T};
+  builder a = dyadic_network(2, 1), b = dyadic_network(2, 1);
+  const float *images = dyadic_images(&a, IMAGES);
+  snn_calibration *c = NULL;
+  const snn_calibrate_options opt = {.method = SNN_INIT_MATCHED, .timesteps = t, .n_timesteps = 1};
+  assert_int_equal(snn_calibrate(a.net, images, IMAGES, &opt, &c, NULL), SNN_OK);
+  float factors[64];
+  for (uint32_t i = 0; i < a.net->n_nodes; i++) {
+    snn_neurons *n = &b.net->nodes[i].neurons;
+    factors[i] = b.net->nodes[i].kind == SNN_LAYER_NEURON ? (i % 2 ? 0.5f : 2.0f) : 1.0f;
+    if (b.net->nodes[i].kind != SNN_LAYER_NEURON) continue;
+    float *theta = snn_arena_alloc(&b.net->arena, n->n, sizeof *theta);
+    for (uint32_t k = 0; k < n->n; k++) theta[k] = n->theta[k] * factors[i];
+    n->theta = n->fire = n->amplitude = theta;
+  }
+  const snn_run_options run = {.timesteps = T, .init = SNN_INIT_MATCHED, .calibration = c};
+  c->entries[0].factors = factors;
+  snn_probe *scaled = probe(a.net, 2, 0, &run);
+  assert_int_equal(snn_probe_run(scaled, images, NULL, IMAGES, NULL), SNN_OK);
+  c->entries[0].factors = NULL;
+  snn_probe *by_hand = probe(b.net, 1, 0, &run), *plain = probe(a.net, 1, 0, &run);
+  assert_int_equal(snn_probe_run(by_hand, images, NULL, IMAGES, NULL), SNN_OK);
+  assert_int_equal(snn_probe_run(plain, images, NULL, IMAGES, NULL), SNN_OK);
+  for (size_t e = 0; e < snn_probe_entries(scaled); e++) {
+    snn_probed got = snn_probe_read(scaled, 0, e), want = snn_probe_read(by_hand, 0, e);
+    snn_probed other = snn_probe_read(plain, 0, e);
+    assert_memory_equal(&got.correlation, &want.correlation, 9 * sizeof(double));
+    assert_true(got.rms_error != other.rms_error);
+  }
+  snn_probe_free(scaled);
+  snn_probe_free(by_hand);
+  snn_probe_free(plain);
+  snn_calibration_free(c);
+  snn_network_free(a.net);
+  snn_network_free(b.net);
+}
+
 /* Edge shapes: no neurons at all; layers of one neuron and of 70, one right behind the other; a run that is refused.
  */
 static void test_edges(void **state) {
@@ -263,9 +304,9 @@ static void test_edges(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_by_hand), cmocka_unit_test(test_quantisation_by_hand),
-      cmocka_unit_test(test_moments), cmocka_unit_test(test_against_the_naive_simulation),
-      cmocka_unit_test(test_edges),
+      cmocka_unit_test(test_by_hand),           cmocka_unit_test(test_quantisation_by_hand),
+      cmocka_unit_test(test_moments),           cmocka_unit_test(test_against_the_naive_simulation),
+      cmocka_unit_test(test_scaled_thresholds), cmocka_unit_test(test_edges),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
