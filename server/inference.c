@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "oip.h"
 #include "store.h"
 
 inference *inference_create(model_entry *model, const option_limits *limits, ledger *l) {
@@ -191,6 +192,15 @@ bool inference_is_over(const inference *inf, uint64_t now_ns) {
   return atomic_load(&inf->cancel) || (inf->deadline_ns && now_ns >= inf->deadline_ns);
 }
 
+/* In the words of the request: the protocol's timeout is in microseconds. */
+static void deadline_passed(inference *inf) {
+  if (inf->oip && inf->oip->timeout_us)
+    problem_set(&inf->problem, PROBLEM_DEADLINE, "timeout: %llu us have passed",
+                (unsigned long long)inf->oip->timeout_us);
+  else
+    problem_set(&inf->problem, PROBLEM_DEADLINE, "timeout_ms: %u ms have passed", inf->options.timeout_ms);
+}
+
 bool inference_expired(inference *inf, uint64_t now_ns) {
   if (inf->problem.kind != PROBLEM_NONE) return true;
   if (atomic_load(&inf->gone))
@@ -198,7 +208,6 @@ bool inference_expired(inference *inf, uint64_t now_ns) {
   else if (atomic_load(&inf->cancel))
     problem_set(&inf->problem, PROBLEM_CANCELLED, "the server is stopping");
   else if (inf->deadline_ns && now_ns >= inf->deadline_ns)
-    problem_set(&inf->problem, PROBLEM_DEADLINE, "%s: %u ms have passed", inf->oip ? "timeout" : "timeout_ms",
-                inf->options.timeout_ms);
+    deadline_passed(inf);
   return inf->problem.kind != PROBLEM_NONE;
 }

@@ -209,7 +209,6 @@ static bool set_deadline(inference *inf) {
   uint64_t us = inf->oip->timeout_us;
   if (us && inf->options.timeout_ms) return bad(inf, "parameters: both timeout and timeout_ms");
   if (!us) us = inf->options.timeout_ms * UINT64_C(1000);
-  inf->options.timeout_ms = (uint32_t)((us + 999) / 1000); /* what a refusal names */
   if (us) inf->deadline_ns = inf->at.received + us * 1000;
   return true;
 }

@@ -208,6 +208,18 @@ def test_examples_get_the_answers_they_promise(bundled, method, path, operation,
         check(strict(media[kinds[0]]["schema"]), r.json(), STRICT)
 
 
+@pytest.mark.parametrize("path", ["/v1/models/{model}/classify", "/v2/models/{model}/infer"])
+@pytest.mark.parametrize("model, body, headers, query", [
+    ("lenet-mnist", b"x", {"Content-Type": "image/png"}, ""), ("lenet-mnist", b"{}", {"Content-Type": "application/json"}, ""),
+    ("lenet-mnist", b"", {"Content-Encoding": "br"}, ""), ("none", b"", {}, ""), ("lenet-mnist", b"x" * (9 << 20), {}, ""),
+    ("lenet-mnist", b"", {"Content-Type": "image/png"}, "?timesteps=0")])
+def test_refusals_are_among_those_promised(bundled, path, model, body, headers, query):
+    r = requests.post(bundled.url + path.replace("{model}", model) + query, data=body, headers=headers, timeout=60)
+    promised = DOC["paths"][path]["post"]["responses"]
+    assert str(r.status_code) in promised and r.status_code != 200, r.text
+    assert r.headers["Content-Type"] in resolve(promised[str(r.status_code)])["content"]
+
+
 def test_problems_are_as_promised(bundled):
     schema = {"$ref": "#/components/schemas/Problem"}
     for path in ("/nothing", "/v1/models/none", "/v2/models/none", "/v2/nothing"):
