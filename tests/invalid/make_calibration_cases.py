@@ -4,7 +4,7 @@ model.safetensors beside them, each with one thing wrong, but for the case `vali
 
 expected.txt holds the status name and a fragment of "where: text". Files for the fuzzer to start from go to
 tests/fuzz/corpus/calibration; they are bound to a network that was never saved. The output depends on nothing but this
-script and make_model_cases.py.
+script and model_file.py.
 """
 import hashlib
 import json
@@ -13,7 +13,7 @@ import shutil
 
 import numpy as np
 
-from make_model_cases import Model, container
+from model_file import Model, container
 
 HERE = pathlib.Path(__file__).resolve().parent / "calibration"
 SEEDS = HERE.parent.parent / "fuzz" / "corpus" / "calibration"
