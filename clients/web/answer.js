@@ -41,16 +41,16 @@ export function settledAt(predictions) {
 function showSteps(result, labels) {
   const steps = result.steps;
   if (!reveal("card-steps", Boolean(steps?.length))) return;
-  const settled = steps[settledAt(steps.map((s) => s.prediction)) - 1].t;
+  const settled = settledAt(steps.map((s) => s.class.index));
   const order = result.scores.map((_, i) => i).sort((a, b) => result.scores[b] - result.scores[a]).slice(0, 10);
   at("settled").textContent = `; the answer is "${labels?.[order[0]] ?? order[0]}" from step ${settled} on (dashed line)`;
   show("chart-steps", (c) => ({
     type: "line",
-    data: { labels: steps.map((s) => s.t), datasets: order.map((i, k) => ({
+    data: { labels: steps.map((s) => s.timestep), datasets: order.map((i, k) => ({
       label: labels?.[i] ?? String(i), data: steps.map((s) => s.scores[i]), pointRadius: steps.length > 40 ? 0 : 2, borderWidth: k ? 1.5 : 3,
       backgroundColor: palette(i).borderColor, ...palette(i) })) },
     options: { interaction: { mode: "index", intersect: false }, scales: { x: { title: { display: true, text: "step t" } }, y: { title: { display: true, text: "score" } } } },
-    plugins: [mark(steps.findIndex((s) => s.t === settled), c.ink)],
+    plugins: [mark(settled - 1, c.ink)],
   }));
 }
 
@@ -63,9 +63,9 @@ function showLayers(result) {
     cell.className = "cell";
     heat.className = "heat";
     heat.style.background = `rgba(var(--heat), ${(0.06 + 0.94 * layer.rate / most).toFixed(3)})`;
-    const first = layer.mean_first_spike_step;
+    const first = layer.first_spike_step;
     text.append(layer.name, document.createElement("br"), layer.rate.toFixed(3), document.createElement("br"), `${whole(layer.spikes)} spikes`);
-    if (first !== undefined && first !== null) text.append(document.createElement("br"), `first at ${first.toFixed(1)}`);
+    if (typeof first === "number") text.append(document.createElement("br"), `first at ${first.toFixed(1)}`);
     cell.title = `${layer.name}: ${whole(layer.neurons)} neurons`;
     cell.append(heat, text);
     return cell;

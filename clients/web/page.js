@@ -27,6 +27,9 @@ function problem(text) {
 
 
 
+/** What to trace: every step where that can be; a neuron that runs the whole T at once has none. */
+const traced = (options) => ((options.neuron ?? model.defaults.neuron) === "asg" ? "layers" : "steps");
+
 async function ask() {
   at("curl").textContent = model ? curlCommand(model.name, chosen()) : "";
   if (!model || picture.empty) return;
@@ -35,7 +38,7 @@ async function ask() {
   const { signal } = running;
   try {
     const png = await picture.png(), options = chosen();
-    const answer = await classify(model.name, png, { ...options, reference: true, preview: true, trace: "layers", top_k: 10 }, signal);
+    const answer = await classify(model.name, png, { ...options, reference: true, preview: true, trace: traced(options), top_k: 10 }, signal);
     problem(null);
     showAnswer(answer, model.labels);
   } catch (error) {

@@ -63,10 +63,11 @@ def page(chromium, page_daemon):
 def test_a_sample_is_classified_and_explained(page):
     page.sample(7)
     assert page.verdict().startswith("7,") and "float network says 7" in page.verdict()
-    for card in ("preview", "classes", "layers", "cost", "latency"):
+    for card in ("preview", "classes", "steps", "layers", "cost", "latency"):
         assert page.id(f"card-{card}").is_displayed(), card
     assert page.id("preview").size["width"] > 100
     assert [cell.text.split("\n")[0] for cell in page.all("#layers .cell")][:2] == ["conv1", "conv2"]
+    assert "from step" in page.id("settled").text
     page.shot("classify")
 
 
@@ -77,6 +78,7 @@ def test_options_ask_again(page):
     assert page.id("option-tau").is_displayed()
     page.choose("option-neuron", "asg")
     page.until(lambda: '"neuron": "asg"' in page.id("json").get_attribute("textContent"))
+    assert not page.id("card-steps").is_displayed()
     assert not page.id("option-tau").is_displayed()
     page.id("timesteps").send_keys(Keys.HOME)
     page.until(lambda: '"timesteps": 1,' in page.id("json").get_attribute("textContent"))
