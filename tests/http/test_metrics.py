@@ -216,8 +216,29 @@ def test_dashboard_and_alerts_ask_for_what_there_is(observed):
 @needs_promtool
 def test_promtool_accepts_rules_and_configuration():
     folder = pathlib.Path(ROOT / "deploy/prometheus")
-    subprocess.run([PROMTOOL, "check", "rules", str(folder / "spiked.rules.yml")], check=True, capture_output=True)
-    subprocess.run([PROMTOOL, "check", "config", str(folder / "prometheus.yml")], check=True, capture_output=True)
+    for what in (["check", "rules", str(folder / "spiked.rules.yml")], ["check", "config", str(folder / "prometheus.yml")],
+                 ["test", "rules", str(folder / "spiked.test.yml")]):
+        done = subprocess.run([PROMTOOL, *what], capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@needs_promtool
+def test_the_dashboard_asks_in_promql(tmp_path):
+    """Each of its expressions, with Grafana's variables filled in, as a rule that promtool parses."""
+    dashboard = json.loads((ROOT / "deploy/grafana/spiked.json").read_text())
+    variables = {"$__rate_interval": "5m", "$instance": ".*", "$model": ".*"}
+    rules = []
+    for panel in dashboard["panels"]:
+        for target in panel.get("targets", []):
+            expression = target["expr"]
+            for name, value in variables.items():
+                expression = expression.replace(name, value)
+            assert "$" not in expression, expression
+            rules.append({"record": f"panel:{panel['id']}:{target['refId']}", "expr": expression})
+    file = tmp_path / "rules.json"
+    file.write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))
+    done = subprocess.run([PROMTOOL, "check", "rules", str(file)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 # ---- traces ----------------------------------------------------------------------------------------------------
