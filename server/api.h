@@ -6,6 +6,7 @@
 #include "request.h"
 #include "server.h"
 
+void api_options(server *s, request *r);
 void api_index(server *s, request *r);
 void api_web_file(server *s, request *r);
 void api_samples(server *s, request *r);

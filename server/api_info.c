@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "api.h"
+#include "cors.h"
 #include "json_info.h"
 
 void api_live(server *s, request *r) {
@@ -30,6 +31,10 @@ void api_models(server *s, request *r) {
   size_t n = registry_all(&s->registry, entries);
   reply_json(r, 200, json_info_models(entries, n));
   for (size_t i = 0; i < n; i++) registry_release(entries[i]);
+}
+
+void api_options(server *s, request *r) {
+  cors_preflight(r->preflight ? s->config.cors_origin : "", r, r->reply.allow);
 }
 
 static void work_and_resume(server *s, void *context) {

@@ -46,6 +46,15 @@ static const setting settings[] = {
      "bytes that all requests together may hold"},
     {"max-body", SETTING_UNSIGNED, AT(max_body), 1024, UINT64_C(1) << 30, "8388608", "N", "bytes of one request body"},
     {"max-timesteps", SETTING_UNSIGNED, AT(max_timesteps), 1, SNN_MAX_TIMESTEPS, "4096", "N", "largest T of a request"},
+    {"max-operations", SETTING_UNSIGNED, AT(max_operations), 1, UINT64_C(1) << 60, "2000000000000", "N",
+     "operations of one request: pictures x timesteps x multiply-accumulates of the network"},
+    {"cors-origin", SETTING_TEXT, AT(cors_origin), 0, 0, "", "O[,O...]",
+     "origins whose web pages may use the public listener; '*': any"},
+    {"api-keys-file", SETTING_TEXT, AT(api_keys_file), 0, 0, "", "FILE",
+     "lines 'NAME KEY [REQUESTS-A-MINUTE]': the public listener then wants one of these keys"},
+    {"tls-cert", SETTING_TEXT, AT(tls_cert), 0, 0, "", "FILE",
+     "certificate chain (PEM) of the public listener; a proxy in front is the better place"},
+    {"tls-key", SETTING_TEXT, AT(tls_key), 0, 0, "", "FILE", "its private key (PEM)"},
     {"drain-delay", SETTING_UNSIGNED, AT(drain_delay), 0, 3600, "0", "S",
      "seconds to serve on after SIGTERM, not ready, before closing"},
     {"log-format", SETTING_LOG_FORMAT, 0, 0, 0, "text", "text|json", "one line an event on stderr"},
@@ -55,14 +64,18 @@ enum {
   N_SETTINGS = sizeof settings / sizeof *settings,
   FLAG_CONFIG = N_SETTINGS,
   FLAG_CHECK,
+  FLAG_HEALTH,
   FLAG_HELP,
   FLAG_VERSION,
   N_FLAGS,
   FLAG_BASE = 256 /* above every character, so that getopt never takes one for a short flag */
 };
 
-static const char *const plain_flags[] = {
-    [FLAG_CONFIG] = "config", [FLAG_CHECK] = "check-config", [FLAG_HELP] = "help", [FLAG_VERSION] = "version"};
+static const char *const plain_flags[] = {[FLAG_CONFIG] = "config",
+                                          [FLAG_CHECK] = "check-config",
+                                          [FLAG_HEALTH] = "healthcheck",
+                                          [FLAG_HELP] = "help",
+                                          [FLAG_VERSION] = "version"};
 
 bool config_parse_unsigned(const char *text, uint64_t max, uint64_t *out) {
   uint64_t v = 0;
@@ -212,13 +225,18 @@ config_action config_load(int argc, char **argv, config *out, char *error, size_
     if (!text && (text = getenv(environment))) snprintf(source, sizeof source, "%s", environment);
     if (!text && (text = find_pair(&file, s->name))) snprintf(source, sizeof source, "configuration file: %s", s->name);
     if (!text) text = s->standard;
+    if (!text && values[FLAG_HEALTH]) continue;
     if (!text) {
       snprintf(error, n_error, "--%s %s is required", s->name, s->argument);
       goto cleanup;
     }
     if (!apply(s, text, source, out, error, n_error)) goto cleanup;
   }
-  action = values[FLAG_CHECK] ? CONFIG_CHECK : CONFIG_RUN;
+  if (!*out->tls_cert != !*out->tls_key) {
+    snprintf(error, n_error, "--tls-cert and --tls-key: either both or none");
+    goto cleanup;
+  }
+  action = values[FLAG_HEALTH] ? CONFIG_HEALTH : values[FLAG_CHECK] ? CONFIG_CHECK : CONFIG_RUN;
 
 cleanup:
   json_config_free(&file);
@@ -260,6 +278,7 @@ void config_print_help(FILE *out) {
   fputs(
       "  --config FILE              JSON object with the names above as members\n"
       "  --check-config             print the settings in force and exit\n"
+      "  --healthcheck              ask the running daemon of these settings whether it is ready: exit code 0 or 1\n"
       "  --version, --help\n\n"
       "Every flag has an environment name: --max-body is SPIKED_MAX_BODY. Flag beats environment beats file.\n",
       out);

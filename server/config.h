@@ -33,17 +33,23 @@ typedef struct config {
   char state[CONFIG_TEXT_MAX]; /* folder of calibrations and jobs; "": there are none */
   uint64_t keep_calibrations;  /* artifacts of a model */
   bool log_json;
+  char cors_origin[CONFIG_TEXT_MAX];   /* origins whose pages may use the public listener, comma-separated; "*": all */
+  char api_keys_file[CONFIG_TEXT_MAX]; /* "": the public listener asks for no key */
+  char tls_cert[CONFIG_TEXT_MAX], tls_key[CONFIG_TEXT_MAX]; /* PEM files of the public listener; "": no TLS */
+  uint64_t max_operations;                                  /* pictures x timesteps x operations of the network */
 } config;
 
 typedef enum config_action {
   CONFIG_RUN,
   CONFIG_CHECK,   /* --check-config: the settings are fine, print them */
+  CONFIG_HEALTH,  /* --healthcheck: ask the daemon of these settings how it is */
   CONFIG_HELP,    /* --help */
   CONFIG_VERSION, /* --version */
   CONFIG_INVALID  /* `error` says why */
 } config_action;
 
-/* Read all sources. `out` is whole for CONFIG_RUN and CONFIG_CHECK only. The environment is read with getenv. */
+/* Read all sources. `out` is whole for CONFIG_RUN, CONFIG_CHECK and CONFIG_HEALTH (which
+ * does not ask for --models) only. The environment is read with getenv. */
 config_action config_load(int argc, char **argv, config *out, char *error, size_t n_error);
 
 void config_print(const config *c, FILE *out);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cors.h"
 #include "encoding.h"
 #include "http_syntax.h"
 #include "httpd_internal.h"
@@ -31,7 +32,8 @@ struct httpd {
   server *server;
   watch *watch;
   face face;
-  bool knows_layout;
+  bool knows_layout, plain;
+  httpd_tls tls;
 };
 
 /* The last worker is done: the connection's thread takes over. */
@@ -47,6 +49,7 @@ static void on_work_done(request *r) {
 static enum MHD_Result send_reply(exchange *x) {
   request *r = &x->request;
   if (r->problem.kind != PROBLEM_NONE) reply_problem(r);
+  if (r->face == FACE_PUBLIC) cors_decorate(x->server->config.cors_origin, r);
   metrics_request(&x->server->metrics, r);
   httpd_multipart_free(x);
   request_drop_inference(r);
@@ -103,10 +106,18 @@ static void *on_request_line(void *context, const char *target, struct MHD_Conne
   const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
   if (info) x->watched = info->socket_context;
   x->check_layout = h->knows_layout;
+  x->plain = h->plain;
   x->target = target ? target : "";
   x->n_target = strlen(x->target);
   x->target_ok = http_is_target(x->target, x->n_target);
   return x;
+}
+
+/* The API does; the page, health and preflights do not. */
+static bool needs_key(const request *r) {
+  return r->face == FACE_PUBLIC && strcmp(r->method, "OPTIONS") != 0 &&
+         (strncmp(r->path, "/v1/", 4) == 0 ||
+          (strncmp(r->path, "/v2", 3) == 0 && strncmp(r->path, "/v2/health/", 11) != 0));
 }
 
 /* The header is complete. */
@@ -131,7 +142,9 @@ static enum MHD_Result begin(httpd *h, exchange *x, const char *url, const char 
     strcpy(r->path, url);
     if (!percent_decode(r->path)) problem_set(&r->problem, PROBLEM_BAD_REQUEST, "path: malformed percent-encoding");
   }
+  r->preflight = h->face == FACE_PUBLIC && *h->server->config.cors_origin;
   if (r->problem.kind == PROBLEM_NONE && h->face == FACE_ADMIN) admit(x);
+  if (r->problem.kind == PROBLEM_NONE && needs_key(r)) api_keys_admit(&h->server->keys, r, r->begun_ns);
   if (r->problem.kind == PROBLEM_NONE) router_find(r);
   if (r->problem.kind == PROBLEM_NONE) httpd_read_query(x);
   if (r->problem.kind == PROBLEM_NONE && r->route->begin) r->route->begin(h->server, r);
@@ -231,9 +244,11 @@ static void write_access_log(const exchange *x) {
                         LOG_LAST,
                         LOG_LAST,
                         LOG_LAST,
+                        LOG_LAST,
                         LOG_LAST};
   size_t n = 7;
   if (*r->model) fields[n++] = (log_field)LOG_TEXT("model", r->model);
+  if (*r->key_name) fields[n++] = (log_field)LOG_TEXT("key", r->key_name);
   if (r->timesteps) {
     fields[n++] = (log_field)LOG_INTEGER("timesteps", r->timesteps);
     fields[n++] = (log_field)LOG_INTEGER("images", r->n_images);
@@ -299,6 +314,8 @@ httpd *httpd_start(server *s, face f, int listen_fd) {
   }
   size_t allowed = listener_allow_descriptors(wanted + DESCRIPTORS_SPARE) - DESCRIPTORS_SPARE;
   if (wanted > allowed) wanted = allowed;
+  h->plain = f != FACE_PUBLIC || !*s->config.tls_cert;
+  if (!h->plain && !httpd_tls_read(&h->tls, &s->config, &s->log)) goto refused;
   struct MHD_OptionItem limits[] = {
       {MHD_OPTION_LISTEN_SOCKET, listen_fd, NULL},
       {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)wanted, NULL},
@@ -307,21 +324,27 @@ httpd *httpd_start(server *s, face f, int listen_fd) {
       /* what it would refuse, the header filter refuses with a better answer */
       {MHD_OPTION_STRICT_FOR_CLIENT, h->knows_layout ? 0 : 1, NULL},
       {MHD_OPTION_THREAD_POOL_SIZE, threads > 1 ? (intptr_t)threads : 0, NULL},
+      {h->plain ? MHD_OPTION_END : MHD_OPTION_HTTPS_MEM_CERT, 0, h->tls.certificate},
+      {MHD_OPTION_HTTPS_MEM_KEY, 0, h->tls.key},
       {MHD_OPTION_END, 0, NULL},
   };
+  unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | (h->plain ? 0 : MHD_USE_TLS);
   h->watch = watch_start(&(watch_options){.scheduler = s->scheduler,
                                           .decoders = s->decoders,
                                           .log = &s->log,
-                                          .plain = true,
+                                          .plain = h->plain,
                                           .header_ms = WATCH_HEADER_MS,
                                           .reply_ms = WATCH_REPLY_MS});
   if (h->watch)
-    h->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, h,
-                                 MHD_OPTION_ARRAY, limits, MHD_OPTION_NOTIFY_COMPLETED, on_completed, h,
-                                 MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, h, MHD_OPTION_URI_LOG_CALLBACK,
-                                 on_request_line, h, MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_END);
+    h->daemon =
+        MHD_start_daemon(flags, 0, NULL, NULL, on_request, h, MHD_OPTION_ARRAY, limits, MHD_OPTION_NOTIFY_COMPLETED,
+                         on_completed, h, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, h, MHD_OPTION_URI_LOG_CALLBACK,
+                         on_request_line, h, MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_END);
   if (h->daemon) return h;
   watch_stop(h->watch);
+
+refused:
+  httpd_tls_free(&h->tls);
   close(listen_fd);
   free(h);
   return NULL;
@@ -337,5 +360,6 @@ void httpd_stop(httpd *h) {
   if (!h) return;
   MHD_stop_daemon(h->daemon);
   watch_stop(h->watch);
+  httpd_tls_free(&h->tls);
   free(h);
 }

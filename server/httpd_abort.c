@@ -19,7 +19,7 @@ void httpd_answer_and_abandon(exchange *x) {
                    "Connection: close\r\n\r\n",
                    r->reply.status, problem_describe(r->problem.kind)->title, r->reply.content_type, r->reply.n_body,
                    r->id);
-  if (!info || n < 0 || (size_t)n >= sizeof head) return;
+  if (!info || !x->plain || n < 0 || (size_t)n >= sizeof head) return;
   /* Best effort: a client that does not read its answer does not get it. */
   if (send(info->connect_fd, head, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE) == n && r->reply.n_body)
     (void)!send(info->connect_fd, r->reply.body, r->reply.n_body, MSG_DONTWAIT | MSG_NOSIGNAL);

@@ -51,6 +51,7 @@ static void note_field(header_scan *scan, const char *name, const char *value) {
       {"Authorization", &r->authorization, NULL},
       {"Idempotency-Key", &r->idempotency_key, NULL},
       {"Origin", &r->origin, NULL},
+      {"X-API-Key", &r->api_key, NULL},
       {"X-Request-Id", &scan->offered_id, NULL},
       {"Expect", &scan->expect, NULL},
   };

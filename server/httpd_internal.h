@@ -14,6 +14,7 @@ typedef struct exchange {
   server *server;
   struct MHD_Connection *connection;
   watched *watched;
+  bool plain;                          /* no TLS: its socket may be written to */
   struct MHD_PostProcessor *multipart; /* NULL unless the body is one */
   bool part_is_options, part_is_image; /* what the running part of it is */
   bool has_options_part;
@@ -51,5 +52,14 @@ void httpd_multipart_free(exchange *x);
 /* Answer in the middle of an upload, where libmicrohttpd cannot: the problem's reply straight to the socket. The
  * connection must then be given up (MHD_NO). */
 void httpd_answer_and_abandon(exchange *x);
+
+/* Certificate and key as PEM text; owned. */
+typedef struct httpd_tls {
+  char *certificate, *key;
+} httpd_tls;
+
+/* Read the files that the settings name. False, logged, when one cannot be had or TLS is not built in. */
+bool httpd_tls_read(httpd_tls *t, const config *c, logger *log_to);
+void httpd_tls_free(httpd_tls *t);
 
 #endif

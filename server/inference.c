@@ -160,6 +160,13 @@ bool inference_allocate(inference *inf) {
     return problem_set(&inf->problem, PROBLEM_TOO_LARGE,
                        "timesteps: %zu pictures times %u steps is over the limit of %d", n, inf->options.run.timesteps,
                        WORK_MAX);
+  uint64_t operations;
+  if (inf->limits.max_operations &&
+      (__builtin_mul_overflow(snn_network_macs(net), n * inf->options.run.timesteps, &operations) ||
+       operations > inf->limits.max_operations))
+    return problem_set(&inf->problem, PROBLEM_TOO_LARGE,
+                       "timesteps: %zu pictures times %u steps of this network is over the limit of %llu operations", n,
+                       inf->options.run.timesteps, (unsigned long long)inf->limits.max_operations);
   if (!multiply(n, snn_shape_size(snn_network_input(net)), sizeof *inf->inputs, &n_inputs) ||
       !multiply(n, snn_network_classes(net), sizeof *inf->scores, &n_scores) ||
       !multiply(n, snn_network_layers(net), sizeof *inf->spikes, &n_counts))

@@ -85,10 +85,11 @@ static json_t *table_list(const snn_network *net) {
 }
 
 static json_t *limits_object(const config *c) {
-  return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "timesteps", (json_int_t)c->max_timesteps, "images",
-                   (json_int_t)IMAGES_MAX, "images_times_timesteps", (json_int_t)WORK_MAX, "body_bytes",
-                   (json_int_t)c->max_body, "image_width", (json_int_t)PICTURE_SIDE_MAX, "image_height",
-                   (json_int_t)PICTURE_SIDE_MAX, "pixels", (json_int_t)PIXELS_MAX);
+  return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "timesteps", (json_int_t)c->max_timesteps, "operations",
+                   (json_int_t)c->max_operations, "images", (json_int_t)IMAGES_MAX, "images_times_timesteps",
+                   (json_int_t)WORK_MAX, "body_bytes", (json_int_t)c->max_body, "image_width",
+                   (json_int_t)PICTURE_SIDE_MAX, "image_height", (json_int_t)PICTURE_SIDE_MAX, "pixels",
+                   (json_int_t)PIXELS_MAX);
 }
 
 static json_t *calibration_object(const calibration *c) {

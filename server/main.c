@@ -10,10 +10,15 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "healthcheck.h"
 #include "httpd.h"
 #include "listener.h"
+#include "systemd.h"
 
 enum { EXIT_USAGE = 2, POLL_MS = 10, QUIET_POLLS = 3 };
+
+/* No run takes that long: the compute thread hangs, and a watchdog may bite. */
+#define RUN_NS_MAX (UINT64_C(600) * 1000000000)
 
 /* libgomp reads OMP_WAIT_POLICY before main: spinning teams would eat the socket threads' cores between requests, so
  * when the user has not chosen, start over once with the variable set. Without /proc things go on, only slower. */
@@ -26,6 +31,7 @@ static void ensure_passive_waiting(char **argv) {
  * cuts the delay short, and after it cancels what still runs. */
 static void drain(server *s, httpd *h, httpd *admin, httpd *scraped, uint64_t delay_s, const events *e) {
   atomic_store(&s->state, SERVER_DRAINING);
+  systemd_notify("STOPPING=1");
   atomic_store(&s->repository.stop, true);
   log_event(
       &s->log, LOG_INFO, "draining",
@@ -63,14 +69,32 @@ static bool await_models(server *s, const events *e, bool *stopped) {
       (log_field[]){LOG_TEXT("version", SPIKED_VERSION), LOG_INTEGER("models", n_models),
                     LOG_INTEGER("threads", scheduler_threads(s->scheduler)), LOG_TEXT("kernels", snn_kernels_name()),
                     LOG_REAL("start_ms", (double)(snn_clock_ns() - s->started_ns) / 1e6), LOG_LAST});
+  systemd_notify("READY=1");
   return true;
+}
+
+/* Reload on SIGHUP until it is time to stop. The watchdog is fed while the scheduler gets on. */
+static void serve_on(server *s, const events *e) {
+  uint64_t watchdog_ms = systemd_watchdog_ms();
+  for (event got; (got = events_wait(e, watchdog_ms ? (long)watchdog_ms / 2 : -1)) != EVENT_STOP;) {
+    if (got == EVENT_RELOAD) server_reload(s);
+    if (watchdog_ms && scheduler_busy_ns(s->scheduler) < RUN_NS_MAX) systemd_notify("WATCHDOG=1");
+  }
+}
+
+/* The socket systemd has for us, else one of our own. */
+static int open_listener(const char *name, const listen_address *at, char text[LISTENER_NAME_MAX], char *error,
+                         size_t n_error) {
+  int fd = systemd_socket(name);
+  if (fd >= 0 && listener_name(fd, text)) return fd;
+  return listener_open(at->host, at->port, text, error, n_error);
 }
 
 /* A listener beside the public one; `said` tells the log that it is there. False, logged, when its address cannot be
  * had. */
 static bool start_beside(server *s, face f, const listen_address *at, const char *said, httpd **out) {
   char name[LISTENER_NAME_MAX], error[512];
-  int fd = listener_open(at->host, at->port, name, error, sizeof error);
+  int fd = open_listener(f == FACE_ADMIN ? "admin" : "metrics", at, name, error, sizeof error);
   if (fd >= 0 && (*out = httpd_start(s, f, fd)) != NULL) {
     log_event(&s->log, LOG_INFO, said, (log_field[]){LOG_TEXT("address", name), LOG_LAST});
     return true;
@@ -93,7 +117,7 @@ static int serve(const config *c) {
     fprintf(stderr, "spiked: cannot wait for signals: %s\n", strerror(errno));
     return 1;
   }
-  int fd = listener_open(c->listen.host, c->listen.port, name, error, sizeof error);
+  int fd = open_listener("public", &c->listen, name, error, sizeof error);
   if (fd < 0) {
     fprintf(stderr, "spiked: cannot listen on %s\n", error);
     events_close(&e);
@@ -121,8 +145,7 @@ static int serve(const config *c) {
   }
   log_event(&s.log, LOG_INFO, "listening", (log_field[]){LOG_TEXT("address", name), LOG_LAST});
   if (await_models(&s, &e, &stopped)) {
-    for (event got; (got = events_wait(&e, -1)) != EVENT_STOP;)
-      if (got == EVENT_RELOAD) server_reload(&s);
+    serve_on(&s, &e);
     stopped = true;
   }
   drain(&s, h, admin, scraped, stopped ? c->drain_delay : 0, &e);
@@ -145,6 +168,7 @@ int main(int argc, char **argv) {
     case CONFIG_HELP: config_print_help(stdout); return 0;
     case CONFIG_VERSION: printf("spiked %s\n", SPIKED_VERSION); return 0;
     case CONFIG_CHECK: config_print(&c, stdout); return 0;
+    case CONFIG_HEALTH: return healthcheck(&c);
     case CONFIG_RUN: break;
   }
   ensure_passive_waiting(argv);

@@ -107,7 +107,7 @@ void metrics_request(metrics *m, request *r) {
   if (r->counted) return;
   r->counted = true;
   while (code < METRICS_CODES - 1 && codes[code] != status) code++;
-  size_t row = r->route ? (size_t)(r->route - routes) : n_routes;
+  size_t row = r->route >= routes && r->route < routes + n_routes ? (size_t)(r->route - routes) : n_routes;
   add(&m->requests[r->face][row * METRICS_CODES + code], 1);
   if (r->problem.kind != PROBLEM_NONE) add(&m->rejected[r->problem.kind], 1);
   if (!r->inference || !r->inference->model->metrics) return;

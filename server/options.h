@@ -19,7 +19,8 @@ struct store;
 /* What an option may ask for at most on this server. */
 typedef struct option_limits {
   uint32_t max_timesteps;
-  struct store *store; /* where a request finds the calibration it names; NULL: nowhere */
+  uint64_t max_operations; /* pictures x timesteps x multiply-accumulates of the network; 0: no limit */
+  struct store *store;     /* where a request finds the calibration it names; NULL: nowhere */
 } option_limits;
 
 typedef struct options {

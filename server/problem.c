@@ -21,6 +21,7 @@ static const problem_info infos[PROBLEM_KIND_COUNT] = {
     [PROBLEM_EXPECTATION] = {417, "expectation", "Expectation failed", false},
     [PROBLEM_UNDECODABLE] = {422, "undecodable-image", "Undecodable image", false},
     [PROBLEM_UNCONDITIONAL] = {428, "unconditional", "Precondition required", false},
+    [PROBLEM_QUOTA] = {429, "quota", "Quota used up", false},
     [PROBLEM_HEADERS] = {431, "headers-too-large", "Too many header fields", false},
     [PROBLEM_GONE] = {499, "client-gone", "The client went away", false},
     [PROBLEM_INTERNAL] = {500, "internal", "Internal error", false},

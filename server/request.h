@@ -10,7 +10,7 @@
 #include "problem.h"
 #include "trace_context.h"
 
-enum { REQUEST_ID_MAX = 128, ITEM_MAX = 128, PARAMETERS_MAX = 32, PATH_MAX_BYTES = 1024, REPLY_HEADERS_MAX = 8 };
+enum { REQUEST_ID_MAX = 128, ITEM_MAX = 128, PARAMETERS_MAX = 32, PATH_MAX_BYTES = 1024, REPLY_HEADERS_MAX = 12 };
 
 struct route;
 struct server;
@@ -31,7 +31,8 @@ typedef struct reply {
   size_t n_body;
   reply_header headers[REPLY_HEADERS_MAX];
   size_t n_headers;
-  bool close; /* the connection cannot be used any more */
+  char allow[96]; /* methods of the path, for the answer to OPTIONS */
+  bool close;     /* the connection cannot be used any more */
 } reply;
 
 /* Where the body of a request goes that is no inference: set by the route's `begin`, fed as bytes come. What fails sets
@@ -62,14 +63,16 @@ typedef struct request {
   size_t n_parameters;
   /* Header fields, borrowed from the connection; NULL when absent. */
   const char *content_type, *content_encoding, *if_none_match, *accept, *if_match, *idempotency_key, *authorization,
-      *host, *origin, *accept_encoding, *inference_header_length, *traceparent;
+      *host, *origin, *api_key, *accept_encoding, *inference_header_length, *traceparent;
   const struct route *route; /* NULL: none was found */
   uint64_t begun_ns;         /* when its header was complete */
   inference *inference;      /* owned, except while workers have it; NULL for most routes, and once the reply is made */
   body_sink sink;
   uint32_t timesteps; /* what it asked for, for the log; 0: nothing was simulated */
   size_t n_images;
-  bool counted; /* in the metrics */
+  bool counted;      /* in the metrics */
+  char key_name[33]; /* whose API key it came with; "": none was asked for */
+  bool preflight;    /* OPTIONS may be answered */
   problem problem;
   reply reply;
   void (*work)(struct server *s, struct request *r); /* on the chores' thread, with api_in_background */

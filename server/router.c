@@ -93,6 +93,8 @@ static bool matches(const char *pattern, const char *path, segment *model, segme
   return !*pattern && !*path;
 }
 
+static const route options_route = {"OPTIONS", "*", NULL, NULL, api_options};
+
 void router_find(request *r) {
   char allow[64] = "";
   const char *method = strcmp(r->method, "HEAD") == 0 ? "GET" : r->method;
@@ -111,7 +113,12 @@ void router_find(request *r) {
     snprintf(allow + n, sizeof allow - n, "%s%s", n ? ", " : "",
              strcmp(table[i].method, "GET") == 0 ? "GET, HEAD" : table[i].method);
   }
-  if (*allow) {
+  bool asks = strcmp(r->method, "OPTIONS") == 0;
+  if (asks && strcmp(r->path, "*") == 0) snprintf(allow, sizeof allow, "GET, HEAD, POST");
+  if (*allow && asks && (r->preflight || strcmp(r->path, "*") == 0)) {
+    snprintf(r->reply.allow, sizeof r->reply.allow, "%s, OPTIONS", allow);
+    r->route = &options_route;
+  } else if (*allow) {
     problem_set(&r->problem, PROBLEM_METHOD, "%s: this path takes %s", r->method, allow);
     reply_add_header(r, "Allow", "%s", allow);
   } else {

@@ -35,9 +35,10 @@ struct scheduler {
   preparation preparation;
   bool stopping;
   atomic_bool abort;
-  inference *alone;        /* running by itself now, NULL: none; its flag is the one to raise */
-  const inference *shared; /* the list of those in a run together, NULL: none */
-  atomic_bool cancel;      /* raised: end that run */
+  inference *alone;               /* running by itself now, NULL: none; its flag is the one to raise */
+  const inference *shared;        /* the list of those in a run together, NULL: none */
+  atomic_bool cancel;             /* raised: end that run */
+  _Atomic uint64_t busy_since_ns; /* 0: no run */
   uint32_t threads;
   scratch scratch; /* this thread's alone */
   pthread_t thread;
@@ -273,7 +274,9 @@ static void *work(void *context) {
       inference *list = take_batch(s);
       pthread_mutex_unlock(&s->lock);
       list = drop_expired(s, list);
+      atomic_store(&s->busy_since_ns, snn_clock_ns());
       if (list) run_batch(s, list);
+      atomic_store(&s->busy_since_ns, 0);
       pthread_mutex_lock(&s->lock);
     } else if (s->stopping) {
       break;
@@ -293,6 +296,7 @@ scheduler *scheduler_start(uint32_t threads) {
   pthread_cond_init(&s->prepared, NULL);
   atomic_init(&s->abort, false);
   atomic_init(&s->cancel, false);
+  atomic_init(&s->busy_since_ns, 0);
   s->threads = threads ? threads : snn_thread_budget();
   if (pthread_create(&s->thread, NULL, work, s) == 0) return s;
   free(s);
@@ -355,6 +359,11 @@ void scheduler_stop(scheduler *s) {
   pthread_cond_destroy(&s->work);
   pthread_mutex_destroy(&s->lock);
   free(s);
+}
+
+uint64_t scheduler_busy_ns(const scheduler *s) {
+  uint64_t since = atomic_load(&s->busy_since_ns), now = snn_clock_ns();
+  return since && now > since ? now - since : 0;
 }
 
 uint32_t scheduler_threads(const scheduler *s) {

@@ -32,6 +32,9 @@ void scheduler_sweep(scheduler *s);
 /* Cancel everything, waiting or running, now and from now on. */
 void scheduler_abort(scheduler *s);
 
+/* How long the run of now has taken, 0: there is none. */
+uint64_t scheduler_busy_ns(const scheduler *s);
+
 /* End the thread. Nothing may be queued any more; NULL is allowed. */
 void scheduler_stop(scheduler *s);
 

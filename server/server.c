@@ -17,14 +17,15 @@ const char *server_state_name(server_state state) {
 bool server_init(server *s, const config *c) {
   *s = (server){.config = *c};
   log_init(&s->log, STDERR_FILENO, c->log_json);
-  s->limits = (option_limits){.max_timesteps = (uint32_t)c->max_timesteps};
+  s->limits = (option_limits){.max_timesteps = (uint32_t)c->max_timesteps, .max_operations = c->max_operations};
   s->started_ns = snn_clock_ns();
   atomic_init(&s->state, SERVER_STARTING);
   atomic_init(&s->in_flight, 0);
   atomic_init(&s->n_models_loaded, 0);
   admin_gate_init(&s->admin, &s->config, &s->log);
+  bool ok = api_keys_init(&s->keys, s->config.api_keys_file, &s->log);
   registry_init(&s->registry);
-  bool ok = repository_init(&s->repository);
+  ok = repository_init(&s->repository) && ok;
   ok = metrics_init(&s->metrics) && ok;
   ledger_init(&s->ledger, c->queue, c->queue_bytes);
   if (ok) s->scheduler = scheduler_start((uint32_t)c->threads);
@@ -36,7 +37,9 @@ bool server_init(server *s, const config *c) {
   s->limits.store = s->store;
   if (ready) return true;
   log_event(&s->log, LOG_ERROR, "start-failed",
-            (log_field[]){LOG_TEXT("reason", "a thread or memory was refused"), LOG_LAST});
+            (log_field[]){
+                LOG_TEXT("reason", ok ? "a thread or memory was refused" : "the API keys, or memory, cannot be had"),
+                LOG_LAST});
   server_destroy(s);
   return false;
 }
@@ -50,6 +53,7 @@ void server_destroy(server *s) {
   repository_destroy(&s->repository);
   metrics_destroy(&s->metrics);
   admin_gate_destroy(&s->admin);
+  api_keys_destroy(&s->keys);
   ledger_destroy(&s->ledger);
   log_destroy(&s->log);
 }
@@ -78,5 +82,6 @@ static void reload(server *s, void *context) {
 
 void server_reload(server *s) {
   admin_gate_reload(&s->admin);
+  api_keys_reload(&s->keys);
   if (!chores_submit(s->chores, reload, NULL)) log_event(&s->log, LOG_WARNING, "reload-skipped", NULL);
 }

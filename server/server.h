@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "admin.h"
+#include "api_keys.h"
 #include "chores.h"
 #include "config.h"
 #include "decode.h"
@@ -24,6 +25,7 @@ typedef struct server {
   logger log;
   option_limits limits;
   admin_gate admin;
+  api_keys keys;
   registry registry;
   repository repository;
   ledger ledger;

@@ -239,7 +239,7 @@ def check_problem(r, status, said=""):
     assert p["status"] == status and p["detail"] == p["error"]
     assert p["detail"].startswith(said), p["detail"]
     assert p["instance"] == "urn:spiked:request:" + r.headers["X-Request-Id"]
-    assert ("Retry-After" in r.headers) == (status == 503)
+    assert ("Retry-After" in r.headers) == (status in (429, 503))
 
 
 def test_an_option_in_query_and_part_is_given_twice(daemon):
