@@ -64,7 +64,7 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT_SOURCES))
 say = $(if $(V),,@echo '  $(1)  $(2)' && )
 
 .DEFAULT_GOAL := all
-.PHONY: failover load install deb build-tests build-fuzzers all help deps demo serve test test-run unit pytest coverage bench lint format fuzz fuzz-run fuzz-replay clean layering
+.PHONY: bench-peers failover load install deb build-tests build-fuzzers all help deps demo serve test test-run unit pytest coverage bench lint format fuzz fuzz-run fuzz-replay clean layering
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -246,10 +246,27 @@ failover: $(PROGRAMS) $(OPENLOOP) ## 100,000 requests through HAProxy while a re
 	@deploy/install-deps.sh build test
 	$(TEST_ENV) $(PYTHON) tests/load/failover.py
 
-bench: all ## speed of the bundled models, one thread and all
-	@for m in models/*/model.safetensors; do for t in 1 $(JOBS); do \
-	  $(BUILD)/snn bench $$m -T 1,2,4,8,16,32,64,128 --threads $$t; \
-	  $(BUILD)/snn bench $$m -T 8,32 --threads $$t --batch 32; done; done
+# ---- speed: tests/bench/README.md ------------------------------------------------------------------------------
+
+BENCHES := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
+$(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(LIB)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(LDFLAGS_ALL) $^ $(LDLIBS) -o $@
+
+bench: all $(BENCHES) ## speed of kernels and of the bundled models at T = 1..128, one thread and all
+	@$(PYTHON) tests/bench/bench.py $(BUILD) $(BUILD)/bench/bench.json models/*/model.safetensors
+
+# Another network: make bench-peers MODEL=m.safetensors ONNX=m.onnx DATA=pictures [PEERS='--timesteps 8,32']
+MODEL ?= models/lenet-mnist/model.safetensors
+ONNX ?= $(BUILD)/bench/network.onnx
+DATA ?= $(dir $(MODEL))samples
+NODE_MODULES := build/peers/node_modules
+bench-peers: all $(BENCHES) ## beside ONNX Runtime on the float network and a PyTorch spiking loop (ONNX=, MODEL=, DATA=)
+	@deploy/install-deps.sh build bench
+	@[ -d $(NODE_MODULES)/onnxruntime-node ] || npm install --silent --no-audit --no-fund --ignore-scripts --prefix build/peers onnxruntime-node
+	@[ "$(ONNX)" != "$(BUILD)/bench/network.onnx" ] || $(PYTHON) tests/bench/write_onnx.py $(MODEL) $(ONNX)
+	@NODE_PATH=$(CURDIR)/$(NODE_MODULES) $(PYTHON) tests/bench/peers.py --driver $(BUILD)/bench/driver --onnx $(ONNX) \
+	  --model $(MODEL) --data $(DATA) --out $(BUILD)/bench/peers.json $(PEERS)
 
 # ---- lint ------------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 # Install what a group of targets needs, from Debian's own packages, as root or through sudo. Says nothing and asks
 # nothing when everything is there.
 #
-#   deploy/install-deps.sh GROUP...     groups: build demo test lint package train
+#   deploy/install-deps.sh GROUP...     groups: build demo test lint package train bench
 set -eu
 
 build="gcc libc6-dev make pkg-config libmicrohttpd-dev libjansson-dev libpng-dev nettle-dev libyajl-dev zlib1g-dev
@@ -14,6 +14,7 @@ test="chromium chromium-driver python3-selenium npm
 package="debhelper dpkg-dev fakeroot help2man lintian"
 lint="clang-format clang-tidy cppcheck"
 train="python3 python3-torch python3-numpy python3-pil python3-onnx npm"
+bench="python3 python3-torch python3-numpy python3-onnx npm"
 
 wanted=
 for group in "$@"; do
@@ -24,8 +25,9 @@ for group in "$@"; do
     lint) wanted="$wanted $lint" ;;
     package) wanted="$wanted $package" ;;
     train) wanted="$wanted $train" ;;
+    bench) wanted="$wanted $bench" ;;
     *)
-      echo "install-deps.sh: no group '$group'; there are: build demo test lint package train" >&2
+      echo "install-deps.sh: no group '$group'; there are: build demo test lint package train bench" >&2
       exit 2
       ;;
   esac
