@@ -158,17 +158,16 @@ static int print_json(const bench *b, const measurement *m, size_t n) {
     json_array_append_new(rows, json_pack("{s:i, s:I, s:f, s:f, s:f, s:f}", "timesteps", (int)m[i].timesteps, "runs",
                                           (json_int_t)m[i].runs, "min_ms", m[i].min_ms, "median_ms", m[i].median_ms,
                                           "images_per_second", 1000.0 * b->batch / m[i].median_ms, "rate", m[i].rate));
-  return tool_print_json(json_pack("{s:s, s:i, s:i, s:s, s:s, s:s, s:o}", "model", snn_network_name(b->model.net),
-                                   "threads", (int)snn_session_threads(b->model.session), "batch", (int)b->batch,
-                                   "neuron", snn_neuron_name(b->model.run.neuron), "init",
-                                   snn_init_name(b->model.run.init), "kernels", snn_kernels_name(), "rows", rows));
+  json_t *answer = json_pack("{s:s, s:i, s:i, s:s, s:o}", "model", snn_network_name(b->model.net), "threads",
+                             (int)snn_session_threads(b->model.session), "batch", (int)b->batch, "kernels",
+                             snn_kernels_name(), "rows", rows);
+  return tool_print_json(tool_set_run(answer, &b->model.run));
 }
 
 static void print_table(const bench *b, const measurement *m, size_t n) {
-  char name[TOOL_MAX_TEXT];
-  printf("%s: %u threads, batch %u, neuron=%s, init=%s, kernels %s\n", tool_plain(snn_network_name(b->model.net), name),
-         snn_session_threads(b->model.session), b->batch, snn_neuron_name(b->model.run.neuron),
-         snn_init_name(b->model.run.init), snn_kernels_name());
+  char name[TOOL_MAX_TEXT], text[TOOL_MAX_RUN];
+  printf("%s: %u threads, batch %u, %s, kernels %s\n", tool_plain(snn_network_name(b->model.net), name),
+         snn_session_threads(b->model.session), b->batch, tool_run_text(&b->model.run, text), snn_kernels_name());
   printf("%5s  %8s  %12s  %12s  %10s  %8s\n", "T", "runs", "min ms", "median ms", "images/s", "rate");
   for (size_t i = 0; i < n; i++)
     printf("%5u  %8zu  %12.3f  %12.3f  %10.1f  %8.4f\n", m[i].timesteps, m[i].runs, m[i].min_ms, m[i].median_ms,

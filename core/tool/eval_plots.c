@@ -163,17 +163,15 @@ static void print_timesteps_plots(const evaluation *e, FILE *f) {
 }
 
 static void print_script(const evaluation *e, FILE *f) {
-  const snn_run_options *run = &e->model.run;
-  char name[TOOL_MAX_TEXT];
+  char name[TOOL_MAX_TEXT], text[TOOL_MAX_RUN];
   fprintf(f,
           "# Written by `snn eval --plots`; run again with `gnuplot plots.gp` in this folder.\n"
           "set terminal svg size 900,540 dynamic noenhanced font 'DejaVu Sans,Helvetica,sans-serif,14' background "
           "'#ffffff'\n"
           "set datafile separator ','\nset datafile missing NaN\nset border 3\nset grid lc rgb '#dddddd' lt 1\n"
           "set tics nomirror\n"
-          "title_of(what) = what . \"\\n\" . '%s, neuron=%s, init=%s, precision %s'\n\n",
-          safe(snn_network_name(e->model.net), 60, name), snn_neuron_name(run->neuron), snn_init_name(run->init),
-          snn_precision_name(run->precision));
+          "title_of(what) = what . \"\\n\" . '%s, %s'\n\n",
+          safe(snn_network_name(e->model.net), 60, name), tool_run_text(&e->model.run, text));
   print_timesteps_plots(e, f);
   fputs("\nset key outside right top nobox noopaque width 0\n", f);
   print_layer_plots(e, f);

@@ -82,13 +82,13 @@ int eval_print_json(const evaluation *e) {
     }
     json_array_append_new(rows, j);
   }
-  json_t *answer = json_pack(
-      "{s:s, s:s, s:I, s:s, s:s, s:s, s:o, s:f, s:o, s:s, s:f, s:f}", "model", snn_network_name(e->model.net),
-      "model_version", snn_network_sha256(e->model.net), "pictures", (json_int_t)e->n, "neuron",
-      snn_neuron_name(run->neuron), "init", snn_init_name(run->init), "precision", snn_precision_name(run->precision),
-      "float_accuracy", e->labelled ? json_real(eval_float_accuracy(e)) : json_null(), "ann_nj",
-      snn_energy_nj(0, snn_network_macs(e->model.net)), "rows", rows, "energy_basis", snn_energy_basis(),
-      "simulate_seconds", e->simulate_seconds, "reference_seconds", e->reference_seconds);
+  json_t *answer =
+      json_pack("{s:s, s:s, s:I, s:o, s:f, s:o, s:s, s:f, s:f}", "model", snn_network_name(e->model.net),
+                "model_version", snn_network_sha256(e->model.net), "pictures", (json_int_t)e->n, "float_accuracy",
+                e->labelled ? json_real(eval_float_accuracy(e)) : json_null(), "ann_nj",
+                snn_energy_nj(0, snn_network_macs(e->model.net)), "rows", rows, "energy_basis", snn_energy_basis(),
+                "simulate_seconds", e->simulate_seconds, "reference_seconds", e->reference_seconds);
+  tool_set_run(answer, run);
   if (e->probe) {
     json_t *layers = json_array();
     for (size_t i = 0; i < snn_probe_entries(e->probe); i++) json_array_append_new(layers, layer_json(e, i));
@@ -221,7 +221,8 @@ static void print_layers(const evaluation *e) {
 
 void eval_print_tables(const evaluation *e) {
   const snn_run_options *run = &e->model.run;
-  printf("%zu pictures, neuron=%s, init=%s, ", e->n, snn_neuron_name(run->neuron), snn_init_name(run->init));
+  char text[TOOL_MAX_RUN];
+  printf("%zu pictures, %s, ", e->n, tool_run_text(run, text));
   if (e->labelled)
     printf("float accuracy %.2f %%\n", eval_float_accuracy(e));
   else
@@ -235,8 +236,7 @@ void eval_print_tables(const evaluation *e) {
       printf("T=%u started from the table for T=%u\n", at.timesteps, table.key.timesteps);
   }
   printf("spikes, operations and energy per picture; rate per neuron and step; energy: %s\n", snn_energy_basis());
-  printf("simulated in %.1f s (float network %.1f s) with %u threads, precision %s, kernels %s\n", e->simulate_seconds,
-         e->reference_seconds, snn_session_threads(e->model.session), snn_precision_name(run->precision),
-         snn_kernels_name());
+  printf("simulated in %.1f s (float network %.1f s) with %u threads, kernels %s\n", e->simulate_seconds,
+         e->reference_seconds, snn_session_threads(e->model.session), snn_kernels_name());
   if (e->probe) print_layers(e);
 }

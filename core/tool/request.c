@@ -1,6 +1,7 @@
 /* Options that several subcommands share, parsed in one place, and a model opened as they ask. Says what is wrong with
  * an option's value; whether the model can do what was asked is the library's to say. */
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -190,6 +191,32 @@ json_t *tool_table_json(const snn_network *net, const snn_run_options *run) {
   if (!snn_run_table(net, run, &choice)) return NULL;
   return json_pack("{s:s, s:i}", "source", choice.is_embedded ? "model" : "calibration", "timesteps",
                    (int)choice.key.timesteps);
+}
+
+const char *tool_run_text(const snn_run_options *run, char buf[TOOL_MAX_RUN]) {
+  int n = snprintf(buf, TOOL_MAX_RUN, "neuron=%s, init=%s", snn_neuron_name(run->neuron), snn_init_name(run->init));
+  if (snn_neuron_leaks(run->neuron)) n += snprintf(buf + n, (size_t)(TOOL_MAX_RUN - n), ", tau=%g", (double)run->tau);
+  if (run->shift) n += snprintf(buf + n, (size_t)(TOOL_MAX_RUN - n), ", shift=%u", run->shift);
+  if (run->encoding != SNN_ENCODING_DIRECT)
+    n += snprintf(buf + n, (size_t)(TOOL_MAX_RUN - n), ", encoding=%s", snn_encoding_name(run->encoding));
+  if (run->encoding == SNN_ENCODING_RATE) n += snprintf(buf + n, (size_t)(TOOL_MAX_RUN - n), ", seed=%u", run->seed);
+  if (run->readout != SNN_READOUT_POTENTIAL)
+    n += snprintf(buf + n, (size_t)(TOOL_MAX_RUN - n), ", readout=%s", snn_readout_name(run->readout));
+  if (run->precision != SNN_PRECISION_FLOAT32)
+    snprintf(buf + n, (size_t)(TOOL_MAX_RUN - n), ", precision=%s", snn_precision_name(run->precision));
+  return buf;
+}
+
+json_t *tool_set_run(json_t *object, const snn_run_options *run) {
+  json_object_set_new(object, "neuron", json_string(snn_neuron_name(run->neuron)));
+  if (snn_neuron_leaks(run->neuron)) json_object_set_new(object, "tau", json_real(round((double)run->tau * 1e7) / 1e7));
+  json_object_set_new(object, "init", json_string(snn_init_name(run->init)));
+  json_object_set_new(object, "shift", json_integer(run->shift));
+  json_object_set_new(object, "encoding", json_string(snn_encoding_name(run->encoding)));
+  if (run->encoding == SNN_ENCODING_RATE) json_object_set_new(object, "seed", json_integer(run->seed));
+  json_object_set_new(object, "readout", json_string(snn_readout_name(run->readout)));
+  json_object_set_new(object, "precision", json_string(snn_precision_name(run->precision)));
+  return object;
 }
 
 void tool_close_model(tool_model *m) {

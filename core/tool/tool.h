@@ -85,6 +85,15 @@ snn_run_options tool_run_options(const snn_network *net, const snn_calibration *
  */
 json_t *tool_table_json(const snn_network *net, const snn_run_options *run);
 
+/* "neuron=if, init=half" and what else is not as usual: tau, shift, encoding and its seed, readout, precision. Returns
+ * buf. */
+enum { TOOL_MAX_RUN = 192 };
+const char *tool_run_text(const snn_run_options *run, char buf[TOOL_MAX_RUN]);
+
+/* All of it as members of an object: neuron, init, shift, encoding, readout, precision, and where they count tau and
+ * seed. Takes and returns the object. */
+json_t *tool_set_run(json_t *object, const snn_run_options *run);
+
 /* A model opened as a request asks, ready to run. */
 typedef struct tool_model {
   snn_network *net;

@@ -207,11 +207,10 @@ static json_t *report_json(const verification *v, const arguments *a, bool ok) {
     json_object_set_new(row, "timesteps", json_integer(v->checkpoints[k]));
     json_array_append_new(spiking, row);
   }
-  return json_pack("{s:s, s:s, s:I, s:f, s:b, s:o, s:o, s:s, s:s, s:s, s:o}", "model", snn_network_name(v->model.net),
-                   "model_version", snn_network_sha256(v->model.net), "pictures", (json_int_t)v->n, "tolerance",
-                   a->tolerance, "ok", ok, "onnx", source, "scores", other, "neuron",
-                   snn_neuron_name(v->model.run.neuron), "init", snn_init_name(v->model.run.init), "precision",
-                   snn_precision_name(v->model.run.precision), "spiking", spiking);
+  json_t *answer = json_pack("{s:s, s:s, s:I, s:f, s:b, s:o, s:o, s:o}", "model", snn_network_name(v->model.net),
+                             "model_version", snn_network_sha256(v->model.net), "pictures", (json_int_t)v->n,
+                             "tolerance", a->tolerance, "ok", ok, "onnx", source, "scores", other, "spiking", spiking);
+  return tool_set_run(answer, &v->model.run);
 }
 
 static void print_distance(const char *what, const verification *v, const distance *d, const char *verdict) {
@@ -221,7 +220,7 @@ static void print_distance(const char *what, const verification *v, const distan
 
 static void print_report(const verification *v, const arguments *a) {
   const snn_run_options *run = &v->model.run;
-  char what[64];
+  char what[64], text[TOOL_MAX_RUN];
   printf("%zu %s, tolerance %g of the largest score\n\n", v->n, a->data ? "pictures" : "pictures of noise",
          a->tolerance);
   printf("  %-34s %12s %12s %12s %8s\n", "the model's float network against", "largest", "difference", "relative",
@@ -232,10 +231,10 @@ static void print_report(const verification *v, const arguments *a) {
     snprintf(what, sizeof what, "the %s given", forms[v->form]);
     print_distance(what, v, &v->other, v->other.relative <= a->tolerance ? "ok" : "DIFFERS");
   }
-  if (v->n_checkpoints) printf("\n  %-34s\n", "the spiking network against the model's float network");
+  if (v->n_checkpoints)
+    printf("\n  the spiking network (%s) against the model's float network\n", tool_run_text(run, text));
   for (size_t k = 0; k < v->n_checkpoints; k++) {
-    snprintf(what, sizeof what, "T=%u, neuron=%s, init=%s", v->checkpoints[k], snn_neuron_name(run->neuron),
-             snn_init_name(run->init));
+    snprintf(what, sizeof what, "T=%u", v->checkpoints[k]);
     print_distance(what, v, &v->snn[k], "");
   }
   if (v->n_checkpoints)

@@ -10,7 +10,8 @@ def test_json(model):
     answer = cli.ok_json("bench", model, "-T", "3,6", "--seconds", "1", "--threads", "1", "--batch", "2", "--init", "zero",
                          "--neuron", "if", "--json", env={"SPIKED_KERNELS": "scalar"})
     rows = answer.pop("rows")
-    assert answer == {"model": "small", "threads": 1, "batch": 2, "neuron": "if", "init": "zero", "kernels": "scalar"}
+    assert answer == {"model": "small", "threads": 1, "batch": 2, "neuron": "if", "init": "zero", "shift": 0,
+                      "encoding": "direct", "readout": "potential", "precision": "float32", "kernels": "scalar"}
     assert [row["timesteps"] for row in rows] == [3, 6]
     for row in rows:
         assert set(row) == {"timesteps", "runs", "min_ms", "median_ms", "images_per_second", "rate"}

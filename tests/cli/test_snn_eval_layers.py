@@ -98,6 +98,23 @@ def test_every_neuron(small, model, neuron):
         assert (row["first_spike_step"] is None) == (neuron == "asg")
 
 
+def test_random_pictures_are_those_of_classify(small, model):
+    """A picture's random spikes follow from its place among all pictures, whatever else is run; the run is named in full."""
+    options = ["-T", "6", "--encoding", "rate", "--seed", "7", "--readout", "count", "--shift", "1", "--neuron", "lif",
+               "--tau", "0.75"]
+    results = cli.ok_json("classify", model, *sorted((small / "data").iterdir()), "--trace", "layers", *options)["results"]
+    answer = layers_of(model, small / "data", *options, "--threads", "3")
+    for i in range(2):
+        rates = [r["spikes"]["layers"][i]["rate"] for r in results]
+        assert answer["layers"][i]["rows"][0]["rate"] == pytest.approx(np.mean(rates), rel=1e-7)
+    assert answer["rows"][0]["spikes"] == pytest.approx(np.mean([r["spikes"]["total"] for r in results]), rel=1e-7)
+    run = {"neuron": "lif", "tau": 0.75, "init": "half", "shift": 1, "encoding": "rate", "seed": 7, "readout": "count",
+           "precision": "float32"}
+    assert {k: answer[k] for k in run} == run
+    assert cli.ok("eval", model, "--data", small / "data", *options).startswith(
+        "40 pictures, neuron=lif, init=half, tau=0.75, shift=1, encoding=rate, seed=7, readout=count, no labels")
+
+
 def test_threads_make_no_difference(small, model):
     def numbers(n):
         return layers_of(model, small / "data", "-T", "1,6", "--neuron", "srif-mpr", "--threads", n)["layers"]
@@ -132,7 +149,7 @@ def test_plots(small, model, tmp_path):
         drawing = ElementTree.fromstring(text)
         assert drawing.tag.endswith("svg") and text.count("<path") >= 3
         words = " ".join("".join(t.itertext()) for t in drawing.iter("{http://www.w3.org/2000/svg}text"))
-        assert "small, neuron=if, init=half, precision float32" in words
+        assert "small, neuron=if, init=half" in words
         if name in ("accuracy", "energy"):
             assert "timesteps T" in words and "SNN" in words
         else:
