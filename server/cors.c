@@ -22,7 +22,8 @@ void cors_decorate(const char *list, request *r) {
   reply_add_header(r, "Vary", "Origin");
   if (!r->origin || strlen(r->origin) > 200 || !cors_allows(list, r->origin)) return;
   reply_add_header(r, "Access-Control-Allow-Origin", "%s", strcmp(list, "*") == 0 ? "*" : r->origin);
-  reply_add_header(r, "Access-Control-Expose-Headers", "ETag, Retry-After, Server-Timing, X-Request-Id");
+  reply_add_header(r, "Access-Control-Expose-Headers",
+                   "ETag, Inference-Header-Content-Length, Retry-After, Server-Timing, X-Request-Id, traceparent");
 }
 
 void cors_preflight(const char *list, request *r, const char *allow) {
