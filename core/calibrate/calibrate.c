@@ -2,13 +2,19 @@
  * the methods share, the running of pictures, is in observe.c. */
 #include "snn/calibrate.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
-#include "calibrate/float_means.h"
+#include "calibrate/float_activations.h"
+#include "calibrate/meet.h"
 #include "calibrate/observe.h"
 #include "sim/initial.h"
+
+/* Candidates for threshold factors, in steps of about a fifth. */
+static const float ladder[] = {0.35f, 0.42f, 0.5f, 0.6f, 0.7f, 0.85f, 1, 1.2f, 1.4f, 1.7f, 2};
+enum { RUNGS = sizeof ladder / sizeof *ladder, RUNG_OF_ONE = 6 };
 
 enum { DEFAULT_ROUNDS = 2, MAX_ROUNDS = 16, MAX_TABLES = 256, MAX_THREADS = 1024 };
 
@@ -21,8 +27,14 @@ typedef struct maker {
   snn_calibration *calibration;
   snn_calibration_entry *entry;
   snn_observer *observer;
-  float **float_means; /* matched only */
-  snn_observed *seen;  /* [neurons of the largest layer] */
+  snn_float_activations real; /* matched only */
+  snn_observed *seen;         /* [neurons of the largest layer] */
+  /* fitting thresholds */
+  float *factors, *target; /* [n_nodes]; [neurons of the largest layer] */
+  bool *meets;             /* [n_nodes] */
+  uint32_t shared, rung;   /* of layers that meet; of the layer before, where the next one's search starts */
+  bool is_trial;           /* this walk only tries `shared`, for all layers, and adds up their errors */
+  double error;
   snn_weights_scratch scratch;
   snn_error *err;
 } maker;
@@ -55,17 +67,22 @@ static void from_residuals(maker *m, const snn_stage *stage, size_t n, float sta
 
 /* Layer-wise matching: each spike that the mean run lacks of the mean float activation takes one theta more to start
  * with. */
-static void match(maker *m, const snn_stage *stage, size_t n, float *values) {
+static void match(maker *m, const snn_stage *stage, size_t n, uint32_t rounds, float *values) {
   const snn_neurons *neurons = &m->net->nodes[stage->node].neurons;
-  const float *target = m->float_means[stage->node];
-  uint32_t rounds = m->opt->rounds ? m->opt->rounds : DEFAULT_ROUNDS;
+  const float *target = m->real.means[stage->node];
+  const float factor = m->factors ? m->factors[stage->node] : 1.0f;
   size_t count = snn_shape_size(stage->shape);
+  if (m->factors) {
+    snn_float_activations_clip(m->net, &m->real, stage->node, factor, m->target);
+    snn_observer_scale(m->observer, m->factors);
+    target = m->target;
+  }
   for (size_t g = 0; g < n; g++) values[g] = m->neuron->level_share < 1 ? 0.0f : 0.5f; /* half way to firing */
   for (uint32_t round = 0; round <= rounds; round++) { /* the last run only leaves its spikes to the next layer */
     snn_observer_run(m->observer, (snn_potentials){values, n}, SNN_OBSERVE_SPIKES, false, m->seen);
     if (round == rounds) break;
     for (size_t k = 0; k < count; k++) { /* from spikes to spikes that are missing */
-      double amplitude = (double)neurons->amplitude[neurons->n == 1 ? 0 : k % stage->shape.c];
+      double amplitude = (double)(neurons->amplitude[neurons->n == 1 ? 0 : k % stage->shape.c] * factor);
       m->seen[k].sum = (double)m->timesteps * (double)target[k] / amplitude - m->seen[k].sum / m->seen[k].count;
       m->seen[k].count = 1;
     }
@@ -76,33 +93,85 @@ static void match(maker *m, const snn_stage *stage, size_t n, float *values) {
   }
 }
 
+/* Squared error of the layer's last run against the float network, in units of the float activations' squares. */
+static double error_of(const maker *m, const snn_stage *stage) {
+  const snn_neurons *neurons = &m->net->nodes[stage->node].neurons;
+  const float *real = m->real.all[stage->node], *spikes = snn_observer_records(m->observer);
+  size_t count = snn_shape_size(stage->shape), channels = neurons->n == 1 ? 1 : stage->shape.c;
+  double error = 0, energy = 0;
+  for (size_t i = 0; i < m->real.n * count; i++) {
+    float amplitude = neurons->amplitude[channels == 1 ? 0 : i % channels] * m->factors[stage->node];
+    double a = (double)real[i], d = a - (double)(spikes[i] * amplitude) / m->timesteps;
+    error += d * d;
+    energy += a * a;
+  }
+  return energy > 0 ? error / energy : 0;
+}
+
+/* The error with the factor of a rung, after one round of matching. */
+static double try_rung(maker *m, const snn_stage *stage, size_t n, uint32_t rung, float *values) {
+  m->factors[stage->node] = ladder[rung];
+  match(m, stage, n, 1, values);
+  return error_of(m, stage);
+}
+
+/* Downhill along the ladder from where the layer before ended, to where both neighbours are worse. */
+static void fit(maker *m, const snn_stage *stage, size_t n, float *values) {
+  double least = try_rung(m, stage, n, m->rung, values);
+  const uint32_t start = m->rung;
+  for (int step = -1; step <= 1; step += 2) {
+    for (uint32_t next; (next = m->rung + (uint32_t)step) < RUNGS; m->rung = next) { /* below 0 wraps round */
+      double error = try_rung(m, stage, n, next, values);
+      if (!(error < least)) break;
+      least = error;
+    }
+    if (m->rung != start) break; /* downwards was better, so upwards is not */
+  }
+  m->factors[stage->node] = ladder[m->rung];
+}
+
+static void match_layer(maker *m, const snn_stage *stage, size_t n, float *values) {
+  if (m->is_trial) {
+    m->error += try_rung(m, stage, n, m->shared, values);
+    return;
+  }
+  if (m->factors && m->meets[stage->node])
+    m->factors[stage->node] = ladder[m->shared];
+  else if (m->factors)
+    fit(m, stage, n, values);
+  match(m, stage, n, m->opt->rounds ? m->opt->rounds : DEFAULT_ROUNDS, values);
+}
+
 static snn_status make_layer(maker *m, uint32_t s) {
   const snn_stage *stage = &snn_observer_plan(m->observer)->stages[s];
   snn_status status = m->opt->method == SNN_INIT_WEIGHTS ? SNN_OK : snn_observer_prepare(m->observer, s, m->err);
   if (status != SNN_OK || stage->sink != SNN_SINK_SPIKES) return status;
   size_t n = m->opt->method == SNN_INIT_WEIGHTS ? 1 : grains(m, stage->shape);
-  float *values = snn_arena_alloc(&m->calibration->arena, n, sizeof *values);
+  float *values = (float *)(uintptr_t)m->entry->layers[stage->node].values; /* of a trial, or none yet */
+  if (!values) values = snn_arena_alloc(&m->calibration->arena, n, sizeof *values);
   if (!values) return snn_fail_memory(m->err, "a calibration table");
   const float compensation = 0.5f / (float)m->timesteps;
   switch (m->opt->method) {
     case SNN_INIT_WEIGHTS: values[0] = snn_weights_potential(m->net, stage->node, m->timesteps, &m->scratch); break;
     case SNN_INIT_DATA: from_residuals(m, stage, n, 0, 0, values); break;
     case SNN_INIT_COMPENSATED: from_residuals(m, stage, n, compensation, compensation, values); break;
-    default: match(m, stage, n, values); break;
+    default: match_layer(m, stage, n, values); break;
   }
   m->entry->layers[stage->node] = (snn_potentials){values, n};
   return SNN_OK;
 }
 
-static snn_status make_table(maker *m, const float *images, size_t n, size_t index) {
+/* Carry all pictures through all layers once. */
+static snn_status walk(maker *m, const float *images, size_t n, size_t index) {
   uint32_t threads = m->opt->threads ? m->opt->threads : snn_thread_budget();
   snn_observer_options o = {.neuron = m->neuron, .tau = m->opt->tau, .timesteps = m->timesteps, .threads = threads};
   snn_status status = snn_observer_create(m->net, images, n, &o, &m->observer, m->err);
   if (status != SNN_OK) return status;
   uint32_t stages = snn_observer_plan(m->observer)->n_stages;
   for (uint32_t s = 0; status == SNN_OK && s < stages; s++) {
-    if (m->opt->progress && !m->opt->progress(m->opt->progress_context, "calibrating", index * stages + s,
-                                              m->opt->n_timesteps * (size_t)stages))
+    if (m->opt->progress &&
+        !m->opt->progress(m->opt->progress_context, "calibrating", index * stages + (m->is_trial ? 0 : s),
+                          m->opt->n_timesteps * (size_t)stages))
       status = snn_fail(m->err, SNN_ERR_CANCELLED, NULL, "calibration was cancelled");
     else
       status = make_layer(m, s);
@@ -110,6 +179,49 @@ static snn_status make_table(maker *m, const float *images, size_t n, size_t ind
   snn_observer_free(m->observer);
   m->observer = NULL;
   return status;
+}
+
+/* Find the rung of layers that meet, as fit() does for one layer, but with whole walks. */
+static snn_status find_shared(maker *m, const float *images, size_t n, size_t index) {
+  double least = INFINITY;
+  const uint32_t start = m->shared;
+  snn_status status = SNN_OK;
+  m->is_trial = true;
+  for (int step = 0; status == SNN_OK && step <= 2; step++) { /* where it is, down, up */
+    bool better = true;
+    for (uint32_t at = m->shared; status == SNN_OK && better; at = m->shared) {
+      uint32_t next = step == 0 ? at : step == 1 ? at - 1 : at + 1;
+      if (next >= RUNGS) break;
+      m->error = 0;
+      m->shared = next;
+      status = walk(m, images, n, index);
+      better = m->error < least;
+      if (better)
+        least = m->error;
+      else
+        m->shared = at;
+      if (step == 0) break;
+    }
+    if (step == 1 && m->shared != start) break;
+  }
+  m->is_trial = false;
+  return status;
+}
+
+static snn_status make_table(maker *m, const float *images, size_t n, size_t index) {
+  bool shares = false;
+  for (uint32_t i = 0; m->factors && i < m->net->n_nodes; i++) {
+    m->factors[i] = 1;
+    shares = shares || m->meets[i];
+  }
+  snn_status status = shares ? find_shared(m, images, n, index) : SNN_OK;
+  if (status == SNN_OK) status = walk(m, images, n, index);
+  if (status != SNN_OK || !m->factors) return status;
+  float *factors = snn_arena_alloc(&m->calibration->arena, m->net->n_nodes, sizeof *factors);
+  if (!factors) return snn_fail_memory(m->err, "a calibration table");
+  memcpy(factors, m->factors, m->net->n_nodes * sizeof *factors);
+  m->entry->factors = factors;
+  return SNN_OK;
 }
 
 static snn_status check_options(const snn_calibrate_options *opt, size_t n, snn_error *err) {
@@ -141,6 +253,8 @@ static snn_status check_options(const snn_calibrate_options *opt, size_t n, snn_
                     MAX_THREADS);
   if (opt->rounds > MAX_ROUNDS)
     return snn_fail(err, SNN_ERR_ARGUMENT, "rounds", "%u is out of range; at most %d", opt->rounds, MAX_ROUNDS);
+  if (opt->fit_thresholds && opt->method != SNN_INIT_MATCHED)
+    return snn_fail(err, SNN_ERR_ARGUMENT, "fit_thresholds", "thresholds are fitted with the method matched only");
   if (n == 0 && opt->method != SNN_INIT_WEIGHTS)
     return snn_fail(err, SNN_ERR_ARGUMENT, "images", "there are no pictures");
   return SNN_OK;
@@ -154,13 +268,25 @@ snn_status snn_calibrate(const snn_network *net, const float *images, size_t n, 
   size_t largest = 1;
   for (uint32_t i = 0; i < net->n_nodes; i++)
     if (snn_shape_size(net->nodes[i].shape) > largest) largest = snn_shape_size(net->nodes[i].shape);
-  maker m = {.net = net, .opt = opt, .neuron = snn_neuron_model_get(opt->neuron), .err = err};
+  maker m = {.net = net,
+             .opt = opt,
+             .neuron = snn_neuron_model_get(opt->neuron),
+             .shared = RUNG_OF_ONE,
+             .rung = RUNG_OF_ONE,
+             .err = err};
   m.calibration = snn_calibration_new(net, opt->n_timesteps);
   m.seen = snn_alloc_array(largest, sizeof *m.seen);
   status = m.calibration && m.seen ? snn_weights_scratch_create(net, &m.scratch, err)
                                    : snn_fail_memory(err, "a calibration");
   if (status == SNN_OK && opt->method == SNN_INIT_MATCHED)
-    status = snn_float_means(net, images, n, threads, &m.float_means, err);
+    status = snn_float_activations_create(net, images, n, opt->fit_thresholds, threads, &m.real, err);
+  if (status == SNN_OK && opt->fit_thresholds) {
+    m.factors = snn_alloc_array(net->n_nodes, sizeof *m.factors);
+    m.target = snn_alloc_array(largest, sizeof *m.target);
+    m.meets = snn_alloc_array(net->n_nodes, sizeof *m.meets);
+    status = m.factors && m.target && m.meets ? snn_layers_that_meet(net, m.meets, err)
+                                              : snn_fail_memory(err, "threshold factors");
+  }
   for (size_t k = 0; status == SNN_OK && m.calibration && k < opt->n_timesteps; k++) {
     m.timesteps = opt->timesteps[k];
     m.entry = &m.calibration->entries[k];
@@ -168,7 +294,10 @@ snn_status snn_calibrate(const snn_network *net, const float *images, size_t n, 
     status = make_table(&m, images, n, k);
   }
   if (status == SNN_OK && opt->progress) opt->progress(opt->progress_context, "calibrating", 1, 1);
-  snn_float_means_free(net, m.float_means);
+  snn_float_activations_free(net, &m.real);
+  free(m.factors);
+  free(m.target);
+  free(m.meets);
   snn_weights_scratch_free(&m.scratch);
   free(m.seen);
   if (status == SNN_OK)

@@ -23,7 +23,12 @@ struct snn_observer {
   snn_potentials *initial; /* [n_edges] */
   float *records;          /* [n][neurons of the largest layer] */
   uint32_t stage;          /* prepared last */
+  float *currents; /* [n][steps][neurons] of that stage, which every run of it is given; NULL: too many to keep */
+  bool has_currents;
 };
+
+/* Currents kept at most, so that a stage's sources are gone through once however often it is run. */
+static const size_t most_currents = (size_t)1 << 29;
 
 static size_t bytes_of(const snn_plan *plan, const snn_edge *e) {
   switch (e->kind) {
@@ -143,6 +148,7 @@ void snn_observer_free(snn_observer *o) {
   free(o->counters);
   free(o->initial);
   free(o->records);
+  free(o->currents);
   snn_plan_free(&o->plan);
   free(o);
 }
@@ -151,10 +157,26 @@ const snn_plan *snn_observer_plan(const snn_observer *o) {
   return &o->plan;
 }
 
+void snn_observer_scale(snn_observer *o, const float *factors) {
+  snn_plan_scale(&o->plan, o->net, factors);
+}
+
+const float *snn_observer_records(const snn_observer *o) {
+  return o->records;
+}
+
+static uint32_t steps_of(const snn_observer *o, const snn_stage *stage) {
+  return o->plan.kind == SNN_PLAN_WHOLE_RUN || stage->sink == SNN_SINK_STATIC ? 1 : o->opt.timesteps;
+}
+
 /* Bring a picture's sources of a stage into the lane, run the stage, take what it leaves out again. */
-static void run_picture(const snn_observer *o, const snn_stage_context *ctx, const snn_stage *stage, size_t picture) {
-  uint32_t steps = o->plan.kind == SNN_PLAN_WHOLE_RUN || stage->sink == SNN_SINK_STATIC ? 1 : o->opt.timesteps;
-  for (uint32_t k = 0; k < n_sources(stage); k++) {
+static void run_picture(const snn_observer *o, snn_stage_context *ctx, const snn_stage *stage, size_t picture) {
+  uint32_t steps = steps_of(o, stage);
+  ctx->currents = o->currents && stage->sink == SNN_SINK_SPIKES
+                      ? o->currents + picture * steps * snn_shape_size(stage->shape)
+                      : NULL;
+  ctx->has_currents = ctx->currents && o->has_currents;
+  for (uint32_t k = 0; !ctx->has_currents && k < n_sources(stage); k++) {
     uint32_t source = source_of(stage, k);
     memcpy(ctx->memory + o->plan.edges[source].offset, *slot(o, source, picture), o->edge_bytes[source]);
   }
@@ -178,7 +200,15 @@ snn_status snn_observer_prepare(snn_observer *o, uint32_t s, snn_error *err) {
   if (stage->sink == SNN_SINK_SCORES) return SNN_OK; /* nothing is calibrated behind the last neurons */
   for (size_t i = 0; i < o->n; i++)
     if (!(*slot(o, stage->node, i) = malloc(o->edge_bytes[stage->node]))) return snn_fail_memory(err, "calibration");
-  if (stage->sink == SNN_SINK_SPIKES) return SNN_OK;
+  if (stage->sink == SNN_SINK_SPIKES) {
+    size_t floats;
+    free(o->currents);
+    o->currents = NULL;
+    o->has_currents = false;
+    if (snn_mul(snn_shape_size(stage->shape), (size_t)steps_of(o, stage) * o->n, &floats) && floats <= most_currents)
+      o->currents = malloc(floats * sizeof *o->currents);
+    return SNN_OK;
+  }
 #pragma omp parallel num_threads((int)o->opt.threads)
   {
     snn_stage_context ctx = context(o, (uint32_t)omp_get_thread_num());
@@ -241,4 +271,5 @@ void snn_observer_run(snn_observer *o, snn_potentials from, snn_observation what
       out[k] = all;
     }
   }
+  o->has_currents = o->currents != NULL;
 }

@@ -32,6 +32,12 @@ const snn_plan *snn_observer_plan(const snn_observer *o);
  * Stages are prepared in order, each once. Errors: NO_MEMORY. */
 snn_status snn_observer_prepare(snn_observer *o, uint32_t s, snn_error *err);
 
+/* Scale the thresholds of the plan, see snn_plan_scale: before a stage that is to see it runs. */
+void snn_observer_scale(snn_observer *o, const float *factors);
+
+/* What the last run of a stage recorded, [pictures][neurons of the stage]. */
+const float *snn_observer_records(const snn_observer *o);
+
 /* What all pictures gave for one neuron. */
 typedef struct snn_observed {
   double sum;

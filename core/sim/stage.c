@@ -177,8 +177,14 @@ static void run_sum(const snn_stage_context *ctx, const snn_stage *stage, size_t
     for (uint32_t t = 0; t < n_steps; t++) {
       float acc[SNN_BLOCK];
       tally *step = &done[ctx->counts_steps ? t : 0];
-      for (uint32_t i = 0; i < site.n; i++) acc[i] = bias[i] * times;
-      for (uint32_t k = 0; k < stage->n_terms; k++) add_term(ctx, &stage->terms[k], site, t, acc, step);
+      float *kept = ctx->currents ? ctx->currents + t * snn_shape_size(stage->shape) + element_of(stage, site) : NULL;
+      if (ctx->has_currents) {
+        memcpy(acc, kept, site.n * sizeof *acc);
+      } else {
+        for (uint32_t i = 0; i < site.n; i++) acc[i] = bias[i] * times;
+        for (uint32_t k = 0; k < stage->n_terms; k++) add_term(ctx, &stage->terms[k], site, t, acc, step);
+        if (kept) memcpy(kept, acc, site.n * sizeof *acc);
+      }
       step->spikes += sink(ctx, stage, site, t, acc);
     }
   }

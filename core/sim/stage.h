@@ -42,6 +42,9 @@ typedef struct snn_stage_context {
   uint64_t image_seed;           /* of a random encoding */
   bool counts_out;               /* readout `count`: the last layer fires */
   float output_start;            /* v(0) of the last layer then, in units of its threshold */
+  float *currents;   /* [steps of the pass][neurons] of a stage of neurons, of a pass from step 1 to T; NULL:
+                        not kept */
+  bool has_currents; /* take them from there and not from the stage's sources */
 } snn_stage_context;
 
 /* With a rule for stopping early chunks are this short, since what was simulated behind the last step counts for

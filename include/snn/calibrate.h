@@ -24,9 +24,10 @@ typedef struct snn_calibrate_options {
   const uint32_t *timesteps; /* [n_timesteps], each 1..SNN_MAX_TIMESTEPS, none twice */
   size_t n_timesteps;
   snn_granularity granularity;
-  bool plain_mean;  /* data: average all residual potentials, as IC-SNN's Algorithm 2 is printed; mostly worse */
-  uint32_t rounds;  /* matched: times a layer is corrected, 1..16; 0: 2 */
-  uint32_t threads; /* 0: the machine's */
+  bool plain_mean;     /* data: average all residual potentials, as IC-SNN's Algorithm 2 is printed; mostly worse */
+  uint32_t rounds;     /* matched: times a layer is corrected, 1..16; 0: 2 */
+  bool fit_thresholds; /* matched: find a threshold factor for each layer */
+  uint32_t threads;    /* 0: the machine's */
   snn_progress_fn progress; /* NULL: none */
   void *progress_context;
 } snn_calibrate_options;
@@ -41,7 +42,12 @@ typedef struct snn_calibrate_options {
  *   compensated  IC-SNN, Algorithm 3: `data` from v(0) = theta / 2T, then theta / 2T more
  *   matched      layer by layer, with the layers before already matched: v(0) = theta / 2 + T * mean(a_float -
  *                a_spiking), a_float the float activation clipped to theta, a_spiking the spike rate times theta of a
- *                run from theta / 2; repeated from there, `rounds` times in all (cf. Li et al. 2021, SNN Calibration)
+ *                run from theta / 2; repeated from there, `rounds` times in all (cf. Li et al. 2021, SNN Calibration).
+ *                With `fit_thresholds` the layer's theta is scaled by the factor, of a ladder from 0.35 to 2, at which
+ *                the matched layer's mean squared error (a_float - rate * theta)^2 over pictures and neurons is least:
+ *                few steps want low thresholds, since theta / T is what one spike rounds to, many want high ones, since
+ *                what lies above theta is cut off. Layers whose spikes meet before some neurons get one factor, that
+ *                of the least sum over all layers of the error relative to the mean square of a_float
  *
  * Answers do not depend on the number of threads, to the last bit. Errors: ARGUMENT (`where` names the option),
  * CANCELLED, NO_MEMORY, TOO_LARGE. */

@@ -13,14 +13,14 @@ OPTIONS = {
              "layers", "layer-limit", "plots"],
     "verify": ["data", "limit", "write-inputs", "scores", "tolerance", "timesteps", "neuron", "init", "calibration",
                "shift", "tau", "threads", "json"],
-    "calibrate": ["output", "data", "limit", "timesteps", "method", "granularity", "rounds", "plain-mean", "embed",
-                  "recommend", "neuron", "tau", "threads"],
+    "calibrate": ["output", "data", "limit", "timesteps", "method", "granularity", "rounds", "fit-thresholds", "plain-mean",
+                  "embed", "recommend", "neuron", "tau", "threads"],
     "classify": ["timesteps", "neuron", "init", "calibration", "shift", "tau", "threads", "top-k", "trace",
                  "reference"],
     "bench": ["timesteps", "batch", "data", "seconds", "neuron", "init", "calibration", "shift", "tau", "threads",
               "json"],
 }
-FLAGS = {"json", "csv", "reference", "plain-mean", "embed", "layers"}
+FLAGS = {"json", "csv", "reference", "plain-mean", "embed", "fit-thresholds", "layers"}
 OPTIONAL = {"csv"}  # flags that may have a value
 
 
