@@ -57,6 +57,8 @@ C_FILES := $(wildcard include/snn/*.h core/*/*.[ch] server/*.[ch] clients/*/*.[c
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB := $(BUILD)/libsnn.a
 SERVER_LIB := $(BUILD)/libserver.a # all of the daemon but main(), so that tests can link it
+# The load generator of tests/load.
+OPENLOOP := $(BUILD)/openloop
 PROGRAMS := $(BUILD)/snn $(BUILD)/spiked $(BUILD)/spikectl
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT_SOURCES))
 
@@ -156,7 +158,6 @@ SANITIZE_ENV := ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 UBSAN_OPTIONS=print
 TEST_ENV := OMP_WAIT_POLICY=passive $(SANITIZE_ENV) TESTS_DIR=$(CURDIR)/tests SNN_BIN=$(CURDIR)/$(BUILD)/snn \
   SPIKED_BIN=$(CURDIR)/$(BUILD)/spiked OPENLOOP_BIN=$(CURDIR)/$(OPENLOOP) ONNX_FIXTURES=$(CURDIR)/$(dir $(FIXTURES))
 
-OPENLOOP := $(BUILD)/openloop
 $(OPENLOOP): $(call objects,tests/load/openloop.c)
 	$(call say,LD,$@)$(CC) $(LDFLAGS_ALL) $^ -lm -o $@
 
@@ -245,6 +246,9 @@ deb: ## build the Debian package into build/deb and run lintian over it
 failover: $(PROGRAMS) $(OPENLOOP) ## 100,000 requests through HAProxy while a replica is restarted or killed every 5 s
 	@deploy/install-deps.sh build test
 	$(TEST_ENV) $(PYTHON) tests/load/failover.py
+
+load: $(PROGRAMS) $(OPENLOOP) ## latency against offered load up to ten times capacity, and beside 1,000 slow connections
+	$(TEST_ENV) $(PYTHON) tests/load/load.py
 
 # ---- speed: tests/bench/README.md ------------------------------------------------------------------------------
 

@@ -1,0 +1,82 @@
+"""`make load`: what a daemon on this machine bears, client included. Prints tables in Markdown.
+
+MODEL (models/lenet-mnist/model.safetensors), PICTURE (a sample of it), T (8), SECONDS (5) a
+measurement, THREADS (all) of the simulation. Offered load is
+an open loop with Poisson arrivals (tests/load/openloop.c); latencies count from the appointment. Client and server
+share the machine: what the client takes, the server lacks."""
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/http"))
+from conftest import Daemon  # noqa: E402
+
+MODEL = pathlib.Path(os.environ.get("MODEL", ROOT / "models/lenet-mnist/model.safetensors"))
+PICTURE = os.environ.get("PICTURE", str(ROOT / "models/lenet-mnist/samples/7.png"))
+T, SECONDS = int(os.environ.get("T", 8)), float(os.environ.get("SECONDS", 5))
+THREADS = os.environ.get("THREADS", "0")
+OPENLOOP = os.environ.get("OPENLOOP_BIN", str(ROOT / "build/release/openloop"))
+SNN = os.environ.get("SNN_BIN", str(ROOT / "build/release/snn"))
+
+
+def load(d, *flags, path=f"/v1/models/m/classify?T={T}", seconds=SECONDS):
+    out = subprocess.run([OPENLOOP, "--seconds", str(seconds), *map(str, flags), "--path", path, "--body", PICTURE,
+                          f"127.0.0.1:{d.port}"], stdout=subprocess.PIPE, check=False).stdout
+    return json.loads(out)
+
+
+def bench():
+    out = subprocess.run([SNN, "bench", str(MODEL), "-T", str(T), "--threads", THREADS, "--json"], stdout=subprocess.PIPE, check=True).stdout
+    return json.loads(out)["rows"][0]["images_per_second"]
+
+
+def one_stream(d):
+    """The daemon against the library, both one picture at a time, by turns."""
+    pairs = []
+    for _ in range(3):
+        library = bench()
+        r = load(d, "--connections", 1, seconds=2)
+        pairs.append((1000 / r["answered_ms"]["p50"], library))
+    served, library = sorted(pairs, key=lambda p: p[0] / p[1])[1]
+    print(f"\nOne picture at a time: daemon {served:.0f} images/s, `snn bench` {library:.0f}, ratio {served / library:.2f}\n")
+
+
+def offered(d):
+    capacity = max(load(d, "--connections", c)["answered_per_s"] for c in (16, 64))
+    print(f"Closed loop, 16 and 64 connections: {capacity:.0f} images/s at most\n")
+    print("| offered | of capacity | answered | p50 | p99 | p99.9 ms | refused | p99 ms | failed |\n|---|---|---|---|---|---|---|---|---|")
+    goodput = {}
+    for times in (0.25, 0.5, 0.8, 1, 2, 5, 10):
+        r = load(d, "--rate", times * capacity, "--connections", 1000)
+        a, f = r["answered_ms"], r["refused_ms"]
+        goodput[times] = r["answered_per_s"]
+        print(f"| {times * capacity:.0f}/s | {times} | {r['answered_per_s']:.0f}/s | {a['p50']:.1f} | {a['p99']:.1f} | {a['p999']:.1f} | "
+              f"{f['n'] / r['seconds']:.0f}/s | {f['p99']:.1f} | {r['failed'] + r['other_status']} |", flush=True)
+    print(f"\nGoodput at ten times capacity: {goodput[10] / max(goodput.values()):.2f} of its peak\n")
+    return capacity
+
+
+def slow(d, capacity):
+    rate = capacity / 2
+    without = load(d, "--rate", rate, "--connections", 64, seconds=2 * SECONDS)
+    beside = load(d, "--rate", rate, "--connections", 64, "--slow", 1000, seconds=2 * SECONDS)
+    a, b = without["answered_ms"], beside["answered_ms"]
+    print(f"At {rate:.0f}/s: p99 {a['p99']:.1f} ms alone, {b['p99']:.1f} ms beside 1,000 connections that send a header a byte every two "
+          f"seconds ({b['p99'] / a['p99']:.2f} times; {beside['slow_evicted']} of them evicted, {beside['failed']} good requests failed)")
+
+
+def main():
+    with tempfile.TemporaryDirectory() as folder:
+        (pathlib.Path(folder) / "m").mkdir()
+        (pathlib.Path(folder) / "m" / "model.safetensors").write_bytes(MODEL.read_bytes())
+        with Daemon(folder, "--threads", THREADS) as d:
+            print(f"{MODEL.parent.name}, T={T}, {os.cpu_count()} CPUs ({THREADS} threads, 0: all) shared by client and server")
+            one_stream(d)
+            slow(d, offered(d))
+
+
+main()
