@@ -2,6 +2,7 @@
  * the pictures, so tables are the same bytes for any number of threads. */
 #include "calibrate/observe.h"
 
+#include <math.h>
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -243,6 +244,31 @@ static void record_potentials(const snn_stage_context *ctx, const snn_stage *sta
   for (size_t i = 0; i < neurons; i++) record[i] = v[i] / stage->theta[i % stage->shape.c];
 }
 
+/* The currents of a run of `if` add up to v(T) - v(0) + theta * spikes, from which asg's count follows (asg.c). */
+static void record_shortfall(const snn_observer *o, const snn_stage_context *ctx, const snn_stage *stage,
+                             float *record) {
+  const float *v = (const float *)(const void *)(ctx->memory + stage->state);
+  const float *amplitude = o->plan.edges[stage->node].amplitude;
+  const snn_potentials from = o->initial[stage->node];
+  const uint32_t channels = stage->shape.c;
+  record_spikes(o, ctx, stage, record);
+  for (size_t i = 0; i < snn_shape_size(stage->shape); i++) {
+    uint32_t c = (uint32_t)(i % channels);
+    float start = from.values[from.n == 1 ? 0 : from.n == channels ? c : i];
+    float total = v[i] - start * stage->theta[c] + record[i] * stage->theta[c], most = (float)o->opt.timesteps;
+    float spikes = floorf((total + start * amplitude[c]) / amplitude[c]);
+    record[i] = (spikes < 0 ? 0 : spikes > most ? most : spikes) - record[i];
+  }
+}
+
+void snn_observer_set_thresholds(snn_observer *o, const float *theta) {
+  const snn_stage *stage = &o->plan.stages[o->stage];
+  for (uint32_t c = 0; c < stage->shape.c; c++) {
+    stage->theta[c] = stage->fire[c] = theta[c];
+    stage->half_fire[c] = theta[c] / 2;
+  }
+}
+
 void snn_observer_run(snn_observer *o, snn_potentials from, snn_observation what, bool at_zero_or_above,
                       snn_observed *out) {
   const snn_stage *stage = &o->plan.stages[o->stage];
@@ -256,6 +282,8 @@ void snn_observer_run(snn_observer *o, snn_potentials from, snn_observation what
       run_picture(o, &ctx, stage, i);
       if (what == SNN_OBSERVE_SPIKES)
         record_spikes(o, &ctx, stage, o->records + i * neurons);
+      else if (what == SNN_OBSERVE_SHORTFALL)
+        record_shortfall(o, &ctx, stage, o->records + i * neurons);
       else
         record_potentials(&ctx, stage, o->records + i * neurons);
     }

@@ -12,7 +12,12 @@
 typedef struct snn_observer snn_observer;
 
 /* What is recorded of each neuron at the end of a run of its stage. */
-typedef enum snn_observation { SNN_OBSERVE_SPIKES, SNN_OBSERVE_POTENTIAL } snn_observation;
+typedef enum snn_observation {
+  SNN_OBSERVE_SPIKES,
+  SNN_OBSERVE_POTENTIAL,
+  SNN_OBSERVE_SHORTFALL /* of neuron `if`: the spikes that asg, with the amplitude for threshold, would have fired more
+                         */
+} snn_observation;
 
 typedef struct snn_observer_options {
   const snn_neuron_model *neuron;
@@ -38,6 +43,9 @@ void snn_observer_scale(snn_observer *o, const float *factors);
 /* What the last run of a stage recorded, [pictures][neurons of the stage]. */
 const float *snn_observer_records(const snn_observer *o);
 
+/* Let the prepared neuron stage fire at, and be reset by, theta[channels]. Its spikes' worth stays. */
+void snn_observer_set_thresholds(snn_observer *o, const float *theta);
+
 /* What all pictures gave for one neuron. */
 typedef struct snn_observed {
   double sum;
@@ -45,8 +53,8 @@ typedef struct snn_observed {
 } snn_observed;
 
 /* Run the prepared neuron stage over all pictures from the given potentials; may be repeated, the last run is what
- * later stages see. out: [neurons of the stage] in [h][w][c] order: spikes in T steps, or potentials at T in units of
- * theta. With `at_zero_or_above` only pictures whose potential ended there count. */
+ * later stages see. out: [neurons of the stage] in [h][w][c] order: spikes in T steps, potentials at T in units of
+ * theta, or a difference of spikes. With `at_zero_or_above` only pictures whose potential ended there count. */
 void snn_observer_run(snn_observer *o, snn_potentials from, snn_observation what, bool at_zero_or_above,
                       snn_observed *out);
 

@@ -7,12 +7,14 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "convert/ctt.h"
 #include "convert/thresholds.h"
 #include "graph/passes.h"
 #include "onnx/onnx.h"
 
 static bool takes_percentile(const snn_convert_options *opt) {
-  return opt->threshold == SNN_THRESHOLD_PERCENTILE || opt->threshold == SNN_THRESHOLD_AUTO;
+  return opt->threshold == SNN_THRESHOLD_PERCENTILE || opt->threshold == SNN_THRESHOLD_CTT ||
+         opt->threshold == SNN_THRESHOLD_AUTO;
 }
 
 static snn_status check_options(const snn_convert_options *opt, snn_error *err) {
@@ -53,22 +55,27 @@ static snn_status set_metadata(snn_network *net, const snn_convert_options *opt,
 }
 
 /* What the network itself asks for: the rule behind AUTO, and recommendations that hold unless opt gives others. */
-static snn_status settle_rule(snn_network *net, snn_convert_options *opt, snn_error *err) {
+static snn_status settle_rule(snn_network *net, snn_convert_options *opt, bool trains, snn_error *err) {
   const uint32_t levels = snn_quantised_levels(net);
   bool given = false;
   for (uint32_t i = 0; i < net->n_nodes; i++)
     given = given || (net->nodes[i].kind == SNN_LAYER_NEURON && net->nodes[i].neurons.n > 0);
-  if (opt->threshold == SNN_THRESHOLD_AUTO)
+  if (trains && given)
+    return snn_fail(err, SNN_ERR_ARGUMENT, "threshold",
+                    "the file's metadata gives thresholds; there is nothing to train");
+  if (opt->threshold == SNN_THRESHOLD_AUTO || trains)
     opt->threshold = given ? SNN_THRESHOLD_GIVEN : levels ? SNN_THRESHOLD_CLIP : SNN_THRESHOLD_PERCENTILE;
   if (given != (opt->threshold == SNN_THRESHOLD_GIVEN))
     return snn_fail(err, SNN_ERR_ARGUMENT, "threshold",
                     given ? "the file's metadata gives thresholds, which its weights were trained with; use 'given'"
                           : "the file's metadata gives no thresholds (spiked.fire); use another rule than 'given'");
-  if (!opt->data && opt->threshold != SNN_THRESHOLD_CLIP && !given)
+  if (!opt->data && (trains || (opt->threshold != SNN_THRESHOLD_CLIP && !given)))
     return snn_fail(err, SNN_ERR_ARGUMENT, "data", "thresholds are taken from activations, so pictures are needed");
   if (levels == 0 || opt->threshold != SNN_THRESHOLD_CLIP) return SNN_OK;
-  net->recommended = (snn_recommended){
-      .timesteps = levels, .init = SNN_INIT_ZERO, .neuron = SNN_NEURON_ASG, .tau = net->recommended.tau};
+  net->recommended = (snn_recommended){.timesteps = levels,
+                                       .init = SNN_INIT_ZERO,
+                                       .neuron = trains ? SNN_NEURON_IF : SNN_NEURON_ASG,
+                                       .tau = net->recommended.tau};
   for (uint32_t i = 0; i < net->n_nodes; i++)
     if (net->nodes[i].kind == SNN_LAYER_NEURON && net->nodes[i].neurons.rounding > 0)
       net->recommended.init = SNN_INIT_HALF;
@@ -87,8 +94,8 @@ static void json_text(char *out, size_t n_out, const char *s) {
 
 /* How the network was made. Holds nothing that changes from run to run, so a conversion can be repeated byte for byte.
  */
-static snn_status set_provenance(snn_network *net, const char *onnx_path, const snn_convert_options *opt, size_t used,
-                                 snn_error *err) {
+static snn_status set_provenance(snn_network *net, const char *onnx_path, const snn_convert_options *opt, bool trained,
+                                 size_t used, snn_error *err) {
   char source[512], data[512], sha256[SNN_SHA256_HEX] = "", rule[64] = "clip", text[1600];
   snn_mapping file;
   snn_status status = snn_map_file(onnx_path, SIZE_MAX, &file, err);
@@ -102,9 +109,10 @@ static snn_status set_provenance(snn_network *net, const char *onnx_path, const 
   if (opt->threshold == SNN_THRESHOLD_PERCENTILE) snprintf(rule, sizeof rule, "percentile=%g", opt->percentile);
   int n = snprintf(text, sizeof text,
                    "{\"tool\":\"snn convert " SPIKED_VERSION
-                   "\",\"source\":\"%s\",\"source_sha256\":\"%s\",\"threshold\":\"%s\","
+                   "\",\"source\":\"%s\",\"source_sha256\":\"%s\",\"threshold\":\"%s%s\","
                    "\"per\":\"%s\",\"data\":\"%s\",\"pictures\":%zu}",
-                   source, sha256, rule, opt->scope == SNN_PER_CHANNEL ? "channel" : "layer", data, used);
+                   source, sha256, trained ? "ctt from " : "", rule,
+                   trained || opt->scope == SNN_PER_CHANNEL ? "channel" : "layer", data, used);
   net->provenance = snn_arena_text(&net->arena, text, (size_t)n);
   return net->provenance ? SNN_OK : snn_fail_memory(err, "the provenance");
 }
@@ -115,11 +123,12 @@ snn_status snn_convert_onnx(const char *onnx_path, const snn_convert_options *op
   snn_network *net = NULL;
   snn_activation_stats *stats = NULL;
   size_t used = 0;
+  const bool trains = opt->threshold == SNN_THRESHOLD_CTT;
   snn_status status = check_options(opt, err);
   if (status == SNN_OK) status = snn_onnx_import(onnx_path, &net, err);
   if (status == SNN_OK) status = snn_graph_rewrite(net, err);
   if (status == SNN_OK) status = snn_graph_finish(net, false, err);
-  if (status == SNN_OK) status = settle_rule(net, opt, err);
+  if (status == SNN_OK) status = settle_rule(net, opt, trains, err);
   if (status == SNN_OK) status = set_metadata(net, opt, err);
   if (status == SNN_OK && opt->data) {
     snn_shape input = snn_network_input(net);
@@ -129,7 +138,8 @@ snn_status snn_convert_onnx(const char *onnx_path, const snn_convert_options *op
   }
   if (status == SNN_OK && opt->data) status = snn_activation_stats_collect(net, opt, &stats, &used, err);
   if (status == SNN_OK) status = snn_thresholds_set(net, stats, opt, err);
-  if (status == SNN_OK) status = set_provenance(net, onnx_path, opt, used, err);
+  if (status == SNN_OK && trains) status = snn_ctt_train(net, opt, err);
+  if (status == SNN_OK) status = set_provenance(net, onnx_path, opt, trains, used, err);
   if (status == SNN_OK) status = snn_graph_finish(net, true, err);
   if (stats) snn_activation_stats_free(net, stats);
   if (status == SNN_OK)

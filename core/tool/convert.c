@@ -24,7 +24,8 @@ static const struct argp_option options[] = {
      "pictures to take activations from: a folder of class folders or of PNGs, a CIFAR-10 binary file, an IDX file", 0},
     {"limit", TOOL_KEY_LIMIT, "N", 0, "use at most N pictures, evenly spaced (default 1000; 0: all)", 0},
     {"threshold", KEY_THRESHOLD, "RULE", 0,
-     "max, percentile=P, clip, or given by the file (default: given where it is, clip where every activation is "
+     "max, percentile=P, clip, ctt (trained on the pictures for T steps of neuron if), or given by the file (default: "
+     "given where it is, clip where every activation is "
      "quantised, else percentile=99.9)",
      0},
     {"per", KEY_PER, "SCOPE", 0, "one threshold per channel (default) or per layer", 0},
@@ -62,6 +63,8 @@ static void threshold_rule(struct argp_state *state, const char *text, snn_conve
     opt->threshold = SNN_THRESHOLD_MAX;
   } else if (strcmp(text, "clip") == 0) {
     opt->threshold = SNN_THRESHOLD_CLIP;
+  } else if (strcmp(text, "ctt") == 0) {
+    opt->threshold = SNN_THRESHOLD_CTT;
   } else if (strcmp(text, "given") == 0) {
     opt->threshold = SNN_THRESHOLD_GIVEN;
   } else if (strncmp(text, "percentile=", 11) == 0) {
@@ -70,7 +73,7 @@ static void threshold_rule(struct argp_state *state, const char *text, snn_conve
     if (end == text + 11 || *end || !(opt->percentile > 0 && opt->percentile <= 100))
       argp_error(state, "threshold: '%s' is not a percentile above 0 and up to 100", text + 11);
   } else {
-    argp_error(state, "threshold: '%s' is not known; there are: max, percentile=P, clip, given", text);
+    argp_error(state, "threshold: '%s' is not known; there are: max, percentile=P, clip, given, ctt", text);
   }
 }
 
@@ -110,7 +113,8 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case ARGP_KEY_END:
       if (!a->onnx) argp_error(state, "which ONNX file?");
       if (!a->output) argp_error(state, "where to? -o FILE names the model file to write");
-      if (!a->data && (a->opt.threshold == SNN_THRESHOLD_MAX || a->opt.threshold == SNN_THRESHOLD_PERCENTILE))
+      if (!a->data && (a->opt.threshold == SNN_THRESHOLD_MAX || a->opt.threshold == SNN_THRESHOLD_CTT ||
+                       a->opt.threshold == SNN_THRESHOLD_PERCENTILE))
         argp_error(state, "--data is needed: thresholds are taken from the activations it gives");
       return 0;
     default: return tool_run_option(key, arg, state, &a->request);

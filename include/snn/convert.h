@@ -20,6 +20,8 @@ typedef enum snn_threshold_rule {
                                quantised activation T / Tq, its step times the most levels of any layer (Yan, Zhou & Wong,
                                eq. 10) */
   SNN_THRESHOLD_GIVEN,      /* what the file's metadata says: networks trained as spiking ones (core/onnx/README.md) */
+  SNN_THRESHOLD_CTT,        /* clip where every activation is quantised, else the percentile; and then trained a channel
+                               for runs of `if`: Yan, Zhou & Wong, Algorithm 2 (core/convert/ctt.c) */
   SNN_THRESHOLD_AUTO /* given where the file gives them, clip where every activation is quantised, else percentile */
 } snn_threshold_rule;
 
@@ -37,7 +39,7 @@ typedef struct snn_convert_options {
   size_t data_limit;       /* use at most this many, evenly spaced; 0: all */
   const char *data_name;   /* for the provenance; NULL: not named */
   snn_threshold_rule threshold;
-  double percentile; /* (0, 100], for SNN_THRESHOLD_PERCENTILE and SNN_THRESHOLD_AUTO */
+  double percentile; /* (0, 100], for SNN_THRESHOLD_PERCENTILE, CTT and AUTO */
   snn_threshold_scope scope;
   const char *recommended_init;   /* written to the model as its default `init`; NULL: "half", or what the network asks
                                      for */
