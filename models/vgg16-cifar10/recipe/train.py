@@ -8,10 +8,13 @@ Activations, theta learned per layer:
 
     relu        max(0, x)
     clip        min(max(0, x), theta)                              threshold ReLU, Deng and Gu 2021
-    quantised   theta clip(floor(x L / theta + 1/2), 0, L) / L      gradient straight through the floor; exported as clip
+    quantised   theta clip(floor(x L / theta + 1/2), 0, L) / L      QCFS (Bu et al. 2022); gradient straight through the floor
+    vr          floor(clip(x, Tmin / Tq, Tmax / Tq) Tq) / Tq        value range (Yan, Zhou and Wong); Tq = --levels, no theta
 
-A clipped layer converts with `snn convert --threshold clip`: its neurons fire at theta, and a start
-at theta/2 stands for the 1/2 in the rounding. `--start` takes convolutions and the classifier from an
+A quantised layer goes into the ONNX file as what it is (or, with --export clip, as a clip): `snn convert` makes
+neurons of it that fire at theta, once a level; the 1/2 in the rounding is a start at theta/2. `--ice` puts input channel
+expansion (Yan, Zhou and Wong, Algorithm 3) in front: the pixels in [0, 1], not normalised, quantised at T, T + 1 and
+T - 1 levels with T = Tmax - Tmin, as three times the channels in this order. `--start` takes convolutions and the classifier from an
 ONNX file of the same architecture, in the order of its nodes; batch normalisation is put back in front
 of every activation such that the network answers as before, and folded again before the export.
 
@@ -59,17 +62,28 @@ def quantise(x, theta, levels):
 
 
 class Activation(nn.Module):
-    def __init__(self, kind, levels):
+    def __init__(self, kind, levels, t_min, t_max):
         super().__init__()
-        self.kind, self.levels, self.exporting = kind, levels, False
-        if kind != "relu":
+        self.kind, self.levels, self.bounds, self.exporting = kind, levels, (t_min / levels, t_max / levels), ""
+        if self.fits:
             self.theta = nn.Parameter(torch.tensor(1.0))
+
+    @property
+    def fits(self):
+        """Has a theta that fit() finds."""
+        return self.kind in ("clip", "quantised")
 
     def forward(self, x):
         if self.kind == "relu":
             return F.relu(x)
-        if self.exporting:
+        if self.kind == "vr":
+            floor = torch.floor if self.exporting else Floor.apply
+            return floor(x.clamp(*self.bounds) * self.levels) / self.levels
+        if self.exporting == "clip" or (self.exporting and self.kind == "clip"):
             return x.clamp(0.0, self.theta.item())
+        if self.exporting:
+            theta = self.theta.item()
+            return torch.floor((x / theta).clamp(0.0, 1.0) * float(self.levels) + 0.5) * theta / float(self.levels)
         theta = self.theta.abs() + 1e-4
         return quantise(x, theta, self.levels) if self.kind == "quantised" else torch.minimum(F.relu(x), theta)
 
@@ -84,13 +98,24 @@ class Activation(nn.Module):
         self.theta.fill_(candidates[int(torch.stack(errors).argmin())])
 
 
+class Expansion(nn.Module):
+    """ICE: pixels at T, T + 1 and T - 1 levels, t / (T +- 1) taken for t / T and bounded by 1."""
+    def __init__(self, timesteps):
+        super().__init__()
+        self.timesteps = timesteps
+
+    def forward(self, x):
+        t, x = self.timesteps, x.clamp(0.0, 1.0)
+        return torch.cat([torch.floor(x * float(n)).clamp(0.0, float(t)) / float(t) for n in (t, t + 1, t - 1)], 1)
+
+
 # ---- networks -------------------------------------------------------------------------------
 
 class Unit(nn.Module):
     """Convolution and batch normalisation. `conv`s are registered in the order in which they run."""
-    def __init__(self, n_in, n_out, side, stride=1):
+    def __init__(self, n_in, n_out, side, stride=1, pad=None):
         super().__init__()
-        self.conv = nn.Conv2d(n_in, n_out, side, stride, side // 2, bias=False)
+        self.conv = nn.Conv2d(n_in, n_out, side, stride, side // 2 if pad is None else pad, bias=False)
         self.norm = nn.BatchNorm2d(n_out)
 
     def forward(self, x):
@@ -113,10 +138,11 @@ class Block(nn.Module):
         return self.act2(self.second(self.act1(self.first(x))) + self.shortcut(x))
 
 
-def build(name, width, act):
-    layers = []
+def build(name, width, act, ice=0):
+    """ice: T of the input channel expansion; 0: none."""
+    layers, times = [Expansion(ice)] if ice else [], 3 if ice else 1
     if name == "vgg16":
-        n_in = 3
+        n_in = 3 * times
         for count, n_out in ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)):
             for _ in range(count):
                 layers += [Unit(n_in, int(n_out * width), 3), act()]
@@ -125,17 +151,17 @@ def build(name, width, act):
         return nn.Sequential(*layers, nn.Flatten(), nn.Linear(n_in, 10))
     if name == "resnet20":
         n_in = int(16 * width)
-        layers = [Unit(3, n_in, 3), act()]
+        layers += [Unit(3 * times, n_in, 3), act()]
         for i, n_out in enumerate((16, 32, 64)):
             for j in range(3):
                 layers.append(Block(n_in, int(n_out * width), 2 if i and not j else 1, act))
                 n_in = int(n_out * width)
         return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(n_in, 10))
-    n_in = 1        # lenet: Yan, Zhou and Wong, Table 2
+    n_in = times    # lenet: Yan, Zhou and Wong, Table 2
     for n_out, stride in ((32, 1), (32, 1), (32, 2), (64, 1), (64, 1), (64, 2)):
         layers += [Unit(n_in, int(n_out * width), 3, stride), act()]
         n_in = int(n_out * width)
-    return nn.Sequential(*layers, Unit(n_in, int(128 * width), 7), act(), nn.Flatten(), nn.Linear(int(128 * width) * 49, 10))
+    return nn.Sequential(*layers, Unit(n_in, int(128 * width), 7, pad=0), act(), nn.Flatten(), nn.Linear(int(128 * width), 10))
 
 
 def of_kind(net, kind):
@@ -175,7 +201,7 @@ def settle(net, x, biases):
             norm.bias.copy_(bias + mean)
         hooks.append(unit.norm.register_forward_pre_hook(set_norm))
     for act in of_kind(net, Activation):
-        if act.kind != "relu":
+        if act.fits:
             hooks.append(act.register_forward_pre_hook(lambda a, args: a.fit(args[0])))
     net.eval()
     net(x)
@@ -185,7 +211,7 @@ def settle(net, x, biases):
 
 def fit_thetas(net, x):
     hooks = [a.register_forward_pre_hook(lambda a, args: a.fit(args[0]))
-             for a in of_kind(net, Activation) if a.kind != "relu"]
+             for a in of_kind(net, Activation) if a.fits]
     with torch.no_grad():
         net.train()(x)
     for hook in hooks:
@@ -200,7 +226,7 @@ def idx_array(path):
     if raw[:3] != b"\0\0\x08":
         sys.exit(f"{path}: not an IDX file of bytes")
     shape = np.frombuffer(raw, ">u4", raw[3], 4)
-    return np.frombuffer(raw, np.uint8, offset=4 + 4 * raw[3]).reshape(shape)
+    return np.frombuffer(raw, np.uint8, offset=4 + 4 * raw[3]).reshape(shape).copy()
 
 
 def read_images(folder, digits, starts):
@@ -282,8 +308,12 @@ def train(net, images, labels, settings, a):
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--network", choices=("vgg16", "resnet20", "lenet"), required=True)
-    ap.add_argument("--activation", choices=("relu", "clip", "quantised"), default="quantised")
-    ap.add_argument("--levels", type=int, default=4, help="L of `quantised`; default %(default)s")
+    ap.add_argument("--activation", choices=("relu", "clip", "quantised", "vr"), default="quantised")
+    ap.add_argument("--levels", type=int, default=4, help="L of `quantised`, Tq of `vr`; default %(default)s")
+    ap.add_argument("--t-min", type=int, default=0, help="of `vr`; default %(default)s")
+    ap.add_argument("--t-max", type=int, help="of `vr`; default: --levels")
+    ap.add_argument("--ice", action="store_true", help="input channel expansion; convert with mean 0 and std 1")
+    ap.add_argument("--export", choices=("quantised", "clip"), default="quantised", help="how `quantised` is written")
     ap.add_argument("--width", type=float, default=1, help="times as many channels; default %(default)s")
     ap.add_argument("--start", metavar="ONNX", help="begin from the weights of this file (normalisation folded)")
     ap.add_argument("--resume", metavar="PT", help="continue from this best.pt")
@@ -302,16 +332,23 @@ def main():
     os.makedirs(a.out, exist_ok=True)
     torch.set_num_threads(a.threads)
     torch.manual_seed(a.seed)
-    settings, digits = SETS["digits" if a.network == "lenet" else "cifar10"], a.network == "lenet"
+    a.t_max = a.levels if a.t_max is None else a.t_max
+    timesteps = a.t_max - a.t_min
+    if timesteps < 1 or (a.ice and timesteps < 2):
+        ap.error("T = --t-max - --t-min must be 1 at least, 2 with --ice")
+    settings, digits = dict(SETS["digits" if a.network == "lenet" else "cifar10"]), a.network == "lenet"
+    if a.ice:
+        settings.update(mean=(0.0,) * len(settings["mean"]), std=(1.0,) * len(settings["std"]))
     images, labels = read_images(a.data, digits, ["train"] if digits else ["data_batch"])
     test_images, test_labels = read_images(a.test or a.data, digits, ["test", "t10k"])
     print(f"{len(images)} images to train on, {len(test_images)} to test with", flush=True)
 
-    net = build(a.network, a.width, lambda: Activation(a.activation, a.levels)).to(memory_format=torch.channels_last)
+    net = build(a.network, a.width, lambda: Activation(a.activation, a.levels, a.t_min, a.t_max),
+                timesteps if a.ice else 0).to(memory_format=torch.channels_last)
     if a.start:
         settle(net, prepare(images[:500], settings), load_start(net, a.start))
         print(f"start: {accuracy(net, images[:1000], labels[:1000], settings):.2f} % of 1,000 training images", flush=True)
-    elif not a.resume:
+    elif not a.resume and a.activation in ("clip", "quantised"):
         fit_thetas(net, prepare(images[:500], settings))
     if a.resume:
         net.load_state_dict(torch.load(a.resume))
@@ -321,9 +358,9 @@ def main():
     for unit in of_kind(net.eval(), Unit):
         unit.fold()
     for act in of_kind(net, Activation):
-        if act.kind != "relu":
+        if act.fits:
             act.theta.data.abs_().add_(1e-4)
-        act.exporting = True
+        act.exporting = a.export
     exported = accuracy(net, test_images, test_labels, settings)
     path = os.path.join(a.out, "model.onnx")
     net = net.to(memory_format=torch.contiguous_format)
@@ -331,12 +368,12 @@ def main():
                       output_names=["scores"], dynamic_axes={"image": {0: "batch"}, "scores": {0: "batch"}})
     with open(os.path.join(a.out, "labels.txt"), "w") as f:
         f.write("".join(label + "\n" for label in settings["labels"]))
-    report = {key: getattr(a, key) for key in ("network", "activation", "levels", "width", "epochs", "rate", "weight_decay",
+    report = {key: getattr(a, key) for key in ("network", "activation", "levels", "t_min", "t_max", "ice", "width", "epochs", "rate", "weight_decay",
                                                "batch", "seed", "threads")}
     report.update({"start": os.path.basename(a.start or ""), "training_images": len(images), "steps": steps,
                    "epochs_done": round(steps * a.batch / len(images), 2), "test_images": len(test_images),
                    "test_accuracy_as_trained": trained, "test_accuracy_exported": exported,
-                   "thetas": [round(t.theta.item(), 4) for t in of_kind(net, Activation) if t.kind != "relu"],
+                   "thetas": [round(t.theta.item(), 4) for t in of_kind(net, Activation) if t.fits],
                    "torch": torch.__version__, "seconds": round(time.time() - begun)})
     with open(os.path.join(a.out, "training.json"), "w") as f:
         json.dump(report, f, indent=1)
