@@ -307,7 +307,8 @@ static snn_status write_model(plan *p, const char *path, void *piece) {
   char version[16];
   snn_tensor_writer w;
   size_t n = 0;
-  snprintf(version, sizeof version, "%d", net->calibration || net->recommended.shift ? 2 : 1);
+  const bool is_second = net->calibration || net->recommended.shift || net->recommended.neuron != SNN_NEURON_IF;
+  snprintf(version, sizeof version, "%d", is_second ? 2 : 1);
   entries[n++] = (snn_metadata_entry){SNN_KEY_VERSION, version};
   entries[n++] = (snn_metadata_entry){SNN_KEY_NAME, net->name};
   entries[n++] = (snn_metadata_entry){SNN_KEY_PROVENANCE, net->provenance};

@@ -42,6 +42,7 @@ static json_t *layer_json(const snn_layer_info *info) {
   for (size_t k = 0; k < info->n_threshold; k++) json_array_append_new(theta, json_real((double)info->threshold[k]));
   json_object_set_new(j, "threshold", theta);
   if (isfinite(info->clip)) json_object_set_new(j, "clip", json_real((double)info->clip));
+  if (info->levels) json_object_set_new(j, "levels", json_integer(info->levels));
   return j;
 }
 
@@ -81,12 +82,13 @@ static json_t *network_json(const snn_network *net) {
     json_array_append_new(std, json_real((double)pre->std[c]));
   }
   return json_pack(
-      "{s:s, s:s, s:s, s:{s:[i,i,i], s:o, s:o, s:i}, s:I, s:o, s:I, s:I, s:{s:i, s:s, s:i}, s:o, s:o, s:o, s:o, s:s}",
+      "{s:s, s:s, s:s, s:{s:[i,i,i], s:o, s:o, s:i}, s:I, s:o, s:I, s:I, s:{s:i, s:s, s:s, s:i}, s:o, s:o, s:o, s:o, "
+      "s:s}",
       "name", snn_network_name(net), "sha256", snn_network_sha256(net), "identity", snn_network_identity(net), "input",
       "shape", (int)in.c, (int)in.h, (int)in.w, "mean", mean, "std", std, "background", (int)pre->background, "classes",
       (json_int_t)snn_network_classes(net), "labels", labels, "neurons", (json_int_t)snn_network_neurons(net), "macs",
-      (json_int_t)snn_network_macs(net), "recommended", "timesteps", (int)run.timesteps, "init",
-      snn_init_name(run.init), "shift", (int)run.shift, "output_threshold",
+      (json_int_t)snn_network_macs(net), "recommended", "timesteps", (int)run.timesteps, "neuron",
+      snn_neuron_name(run.neuron), "init", snn_init_name(run.init), "shift", (int)run.shift, "output_threshold",
       theta > 0 ? json_real((double)theta) : json_null(), "tables", tables_json(net), "layers", layers, "provenance",
       json_loads(snn_network_provenance(net), JSON_REJECT_DUPLICATES, NULL), "kernels", snn_kernels_name());
 }
@@ -144,10 +146,12 @@ static void print_network(const snn_network *net, const char *path) {
   for (size_t i = 0; i < snn_network_classes(net) && snn_network_label(net, i); i++)
     printf("%s%s", i ? ", " : ": ", tool_plain(snn_network_label(net, i), text));
   printf(
-      "\n  neurons      %llu\n  MACs         %llu (float pass)\n  recommended  T=%u, init=%s%s\n  provenance   %s\n  "
+      "\n  neurons      %llu\n  MACs         %llu (float pass)\n  recommended  T=%u, neuron=%s, init=%s%s\n  "
+      "provenance   %s\n  "
       "kernels      %s\n  tables       ",
       (unsigned long long)snn_network_neurons(net), (unsigned long long)snn_network_macs(net), run.timesteps,
-      snn_init_name(run.init), run.shift ? ", shift=1" : "", snn_network_provenance(net), snn_kernels_name());
+      snn_neuron_name(run.neuron), snn_init_name(run.init), run.shift ? ", shift=1" : "", snn_network_provenance(net),
+      snn_kernels_name());
   print_tables(net);
   puts("");
   print_layers(net);

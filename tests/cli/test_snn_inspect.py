@@ -32,7 +32,7 @@ def test_json_after_convert(net, model):
         "identity": hashlib.sha256(model.read_bytes()).hexdigest(), "tables": [],
         "input": {"shape": [1, 8, 8], "mean": [0.25], "std": [0.5], "background": 0}, "classes": 3,
         "labels": ["a", "b", "c"], "neurons": 4 * 64 + 6, "macs": sum(layer["macs"] for layer in layers),
-        "recommended": {"timesteps": 12, "init": "half", "shift": 0}, "provenance": meta["spiked.provenance"]}
+        "recommended": {"timesteps": 12, "neuron": "if", "init": "half", "shift": 0}, "provenance": meta["spiked.provenance"]}
     assert [(layer["name"], layer["kind"], layer["shape"], layer["inputs"]) for layer in layers] == [
         ("x", "input", [1, 8, 8], []), ("conv1", "conv", [4, 8, 8], [0]), ("conv1", "neuron", [4, 8, 8], [1]),
         ("pool", "avgpool", [4, 4, 4], [2]), ("fc1", "conv", [6, 1, 1], [3]), ("fc1", "neuron", [6, 1, 1], [4]),
@@ -62,7 +62,7 @@ def test_table_says_the_same_as_json(model, bundled):
     assert fields["classes"] == f"{answer['classes']}: {', '.join(answer['labels'])}"
     assert int(fields["neurons"]) == answer["neurons"]
     assert fields["MACs"] == f"{answer['macs']} (float pass)"
-    assert fields["recommended"] == "T={timesteps}, init={init}".format(**answer["recommended"])
+    assert fields["recommended"] == "T={timesteps}, neuron={neuron}, init={init}".format(**answer["recommended"])
     assert json.loads(fields["provenance"]) == answer["provenance"]
     assert fields["kernels"] == answer["kernels"]
     shape = "x".join(map(str, answer["input"]["shape"]))
