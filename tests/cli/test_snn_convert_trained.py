@@ -83,6 +83,13 @@ def test_a_plain_request_runs_a_trained_network_as_it_was_trained(tmp_path, data
         assert result["class"]["score"] == pytest.approx(scores[best], abs=1e-5)
 
 
+def test_the_bundled_one_reads_the_sample_digits():
+    samples = sorted((cli.LENET / "samples").glob("*.png"))
+    answer = cli.ok_json("classify", cli.ROOT / "models/snn-mnist/model.safetensors", *samples)
+    assert (answer["neuron"], answer["timesteps"], answer["init"]) == ("srif-mpr", 4, "zero")
+    assert [r["class"]["label"] for r in answer["results"]] == [p.stem for p in samples]
+
+
 BAD = {
     "spiked.fire: 3 values for 2 spiking layers": {"fire": "1,1,1"},
     "spiked.fire: 'no' is not a list of numbers": {"fire": "no"},
