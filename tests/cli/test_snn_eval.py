@@ -185,7 +185,7 @@ def test_pictures_that_cannot_be_read(model, labelled, tmp_path):
 @pytest.mark.parametrize("command", ["eval", "convert"])
 def test_progress_only_on_a_terminal(small, model, tmp_path, command):
     """cli.ok has seen that standard error stays empty otherwise; on a terminal there is a bar that fills."""
-    arguments = {"eval": ["eval", model, "--data", small / "data", "-T", "2"],
+    arguments = {"eval": ["eval", model, "--data", small / "data", "-T", "2", "--layers"],
                  "convert": ["convert", small / "net.onnx", "-o", tmp_path / "m", "--data", small / "data"]}[command]
     ours, theirs = pty.openpty()
     plain = cli.run(*arguments)
@@ -196,4 +196,5 @@ def test_progress_only_on_a_terminal(small, model, tmp_path, command):
     os.close(ours)
     phase = {"eval": "simulating", "convert": "activations"}[command]
     assert f"\r{phase}" in text and "[" + "#" * 30 + "] 40/40" in text
+    assert ("\rlayers" in text) == (command == "eval")
     assert b"\r" not in shown.stdout and b"#" * 5 not in shown.stdout

@@ -116,10 +116,25 @@ static void test_defaults_and_names(void **state) {
   assert_true(*snn_kernels_name());
 }
 
+/* Which runs go through the answers of shorter ones. */
+static void test_cumulative(void **state) {
+  (void)state;
+  for (int neuron = 0; neuron < SNN_NEURON_COUNT; neuron++)
+    for (int init = 0; init < SNN_INIT_COUNT; init++)
+      for (uint32_t shift = 0; shift <= 1; shift++) {
+        const snn_run_options run = {
+            .timesteps = 8, .neuron = (snn_neuron)neuron, .init = (snn_init)init, .shift = shift};
+        bool expected = neuron != SNN_NEURON_ASG && init <= SNN_INIT_HALF && shift == 0;
+        assert_int_equal(snn_run_is_cumulative(&run), expected);
+        assert_int_equal(snn_neuron_has_steps((snn_neuron)neuron), neuron != SNN_NEURON_ASG);
+      }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_options_refused),
       cmocka_unit_test(test_defaults_and_names),
+      cmocka_unit_test(test_cumulative),
   };
   return cmocka_run_group_tests_name("options", tests, NULL, NULL);
 }
