@@ -3,6 +3,7 @@
 They are never part of this repository. CORPUS_SAMPLE (default 400) bounds how many of each are sent."""
 import base64
 import concurrent.futures
+import json
 import os
 import pathlib
 import re
@@ -105,6 +106,11 @@ def test_pictures(daemon):
             requests.post(url, data=png, headers={"Content-Type": "image/png"}, timeout=2),
             requests.post(url, files=[("image", (name, png))], timeout=2),
             requests.post(url, json={"images": [base64.b64encode(png).decode()]}, timeout=2)]
+        element = len(png).to_bytes(4, "little") + png
+        head = json.dumps({"inputs": [{"name": "image", "datatype": "BYTES", "shape": [1],
+                                       "parameters": {"binary_data_size": len(element)}}]}).encode()
+        answers.append(requests.post(daemon.url + "/v2/models/rgb/infer", data=head + element, timeout=2,
+                                     headers={"Inference-Header-Content-Length": str(len(head))}))
         expected = 422 if name.startswith("x") else 200
-        assert [r.status_code for r in answers] == [expected] * 3, (name, answers[0].text)
+        assert [r.status_code for r in answers] == [expected] * 4, (name, answers[0].text)
     assert_well(daemon)

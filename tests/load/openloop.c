@@ -211,7 +211,7 @@ static void trickle(load *l) {
   at++;
   for (int i = 0; i < l->n_slow; i++) {
     char drain[256];
-    bool lost = l->slow[i] >= 0 && recv(l->slow[i], drain, sizeof drain, MSG_DONTWAIT) == 0;
+    bool lost = l->slow[i] >= 0 && recv(l->slow[i], drain, sizeof drain, MSG_DONTWAIT) >= 0; /* told so, or closed */
     if (lost) {
       close(l->slow[i]);
       l->n_slow_lost++;
