@@ -134,8 +134,7 @@ static enum MHD_Result begin(httpd *h, exchange *x, const char *url, const char 
   snprintf(r->method, sizeof r->method, "%s", method);
   x->max_body = h->face == FACE_ADMIN ? ADMIN_BODY_MAX : h->server->config.max_body;
   httpd_read_headers(x, method, version);
-  url += x->n_origin;
-  if (!*url && x->n_origin) url = "/";
+  if (x->n_origin) url = url[x->n_origin] ? url + x->n_origin : "/";
   if (strlen(url) >= sizeof r->path) {
     problem_set(&r->problem, PROBLEM_NOT_FOUND, "path: longer than any there is");
   } else {

@@ -45,20 +45,26 @@ static bool listens(int fd) {
   return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &yes, &n) == 0 && yes;
 }
 
+/* Is this the first name of a colon-separated list? */
+static bool is_called(const char *names, const char *name) {
+  size_t n = strlen(name);
+  return strncmp(names, name, n) == 0 && (!names[n] || names[n] == ':');
+}
+
 int systemd_socket(const char *name) {
-  static bool given[SOCKETS_MAX];
   uint64_t n = number("LISTEN_FDS", SOCKETS_MAX);
   if (number("LISTEN_PID", UINT32_MAX) != (uint64_t)getpid() || n == 0) return -1;
   const char *names = getenv("LISTEN_FDNAMES");
   int chosen = -1;
+  bool first_is_named = names && (is_called(names, "admin") || is_called(names, "metrics"));
   for (uint64_t i = 0; i < n; i++) {
-    size_t length = names ? strcspn(names, ":") : 0;
-    if (length == strlen(name) && strncmp(names, name, length) == 0 && chosen < 0) chosen = (int)i;
-    if (names) names += length + (names[length] == ':');
+    if (!names) break;
+    if (is_called(names, name) && chosen < 0) chosen = (int)i;
+    names += strcspn(names, ":");
+    names += *names == ':';
   }
-  if (chosen < 0 && strcmp(name, "public") == 0) chosen = 0;
-  if (chosen < 0 || given[chosen] || !listens(FIRST_SOCKET + chosen)) return -1;
-  given[chosen] = true;
+  if (chosen < 0 && strcmp(name, "public") == 0 && !first_is_named) chosen = 0;
+  if (chosen < 0 || !listens(FIRST_SOCKET + chosen)) return -1;
   int fd = FIRST_SOCKET + chosen;
   fcntl(fd, F_SETFD, FD_CLOEXEC);
   fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);

@@ -12,7 +12,7 @@ void systemd_notify(const char *state);
 uint64_t systemd_watchdog_ms(void);
 
 /* The listening socket that systemd opened for us under this name (FileDescriptorName=), or, for the name "public", the
- * first of all when none is named so; -1: there is none. Each is given once. */
+ * first of all when none is named so and it is nobody else's; -1: there is none. Ask once for a name. */
 int systemd_socket(const char *name);
 
 #endif

@@ -71,7 +71,7 @@ def listening_socket():
     return s
 
 
-@pytest.mark.parametrize("names,which", [("", 0), ("LISTEN_FDNAMES=other:public", 1), ("LISTEN_FDNAMES=a:b", 0)])
+@pytest.mark.parametrize("names,which", [("", 0), ("LISTEN_FDNAMES=other:public", 1), ("LISTEN_FDNAMES=a:b", 0), ("LISTEN_FDNAMES=admin:public", 1)])
 def test_sockets_that_were_there_before(models_folder, names, which):
     listening = [listening_socket(), listening_socket()]
     urls = [f"http://127.0.0.1:{s.getsockname()[1]}/livez" for s in listening]
