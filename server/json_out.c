@@ -140,7 +140,7 @@ static json_t *spikes_object(const inference *inf, const counts *c) {
                         number(total / (neurons * c->timesteps)), "synaptic_operations",
                         (json_int_t)sum_of(c->synaptic_operations, layers));
   if (snn_neuron_is_ternary(inf->options.run.neuron)) json_object_set_new(o, "ternary", json_true());
-  if (inf->options.trace_layers) json_object_set_new(o, "layers", layer_list(inf, c));
+  if (c->first_spikes) json_object_set_new(o, "layers", layer_list(inf, c));
   return o;
 }
 

@@ -1,12 +1,12 @@
 /* Encoding images. Invariant: whole numbers from the level on; see encode.h for what each encoding sends. */
 #include "sim/encode.h"
 
-#include <string.h>
+#include <math.h>
 
 uint16_t snn_encode_level(float x, float mean, float std) {
   const float p = x * std + mean;
   if (!(p > 0)) return 0;
-  return p < 1 ? (uint16_t)(p * (float)SNN_LEVEL_MAX + 0.5f) : SNN_LEVEL_MAX;
+  return p < 1 ? (uint16_t)lroundf(p * (float)SNN_LEVEL_MAX) : SNN_LEVEL_MAX;
 }
 
 static uint64_t mix(uint64_t z) {
