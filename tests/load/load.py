@@ -34,6 +34,24 @@ def bench():
     return json.loads(out)["rows"][0]["images_per_second"]
 
 
+def cpu_seconds(d):
+    """Of every thread of the daemon."""
+    of = {}
+    for task in pathlib.Path(f"/proc/{d.process.pid}/task").iterdir():
+        fields = (task / "stat").read_text().rsplit(")", 1)[1].split()
+        of[task.name] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return of
+
+
+def cost(d):
+    """CPU time tells even on a busy machine what an answer costs, and what of it is not simulation."""
+    for connections in (1, 16):
+        before = cpu_seconds(d)
+        n = load(d, "--connections", connections, "--requests", 1000)["answered_ms"]["n"]
+        spent = sorted(t - before.get(task, 0) for task, t in cpu_seconds(d).items())
+        print(f"CPU time of an answer, {connections} connections: {sum(spent) * 1e6 / n:.0f} us, busiest thread {spent[-1] * 1e6 / n:.0f} us")
+
+
 def one_stream(d):
     """The daemon against the library, both one picture at a time, by turns."""
     pairs = []
@@ -75,6 +93,7 @@ def main():
         (pathlib.Path(folder) / "m" / "model.safetensors").write_bytes(MODEL.read_bytes())
         with Daemon(folder, "--threads", THREADS) as d:
             print(f"{MODEL.parent.name}, T={T}, {os.cpu_count()} CPUs ({THREADS} threads, 0: all) shared by client and server")
+            cost(d)
             one_stream(d)
             slow(d, offered(d))
 
