@@ -13,7 +13,7 @@ PYTHON ?= /usr/bin/python3
 PORT ?= 8080
 JOBS := $(shell nproc)
 
-PACKAGES := libmicrohttpd jansson libpng nettle yajl zlib
+PACKAGES := libmicrohttpd jansson libpng nettle yajl zlib libarchive
 CPPFLAGS_ALL := -Iinclude -Icore -D_GNU_SOURCE -DSPIKED_VERSION=\"$(VERSION)\" $(CPPFLAGS)
 ifdef CI
   WERROR := -Werror

@@ -6,7 +6,7 @@
 set -eu
 
 build="gcc libc6-dev make pkg-config libmicrohttpd-dev libjansson-dev libpng-dev nettle-dev libyajl-dev zlib1g-dev
-       libjs-chart.js libcurl4-openssl-dev"
+       libarchive-dev libjs-chart.js libcurl4-openssl-dev"
 demo="curl jq bsdextrautils"
 test="chromium chromium-driver python3-selenium npm
       clang libclang-rt-14-dev libomp-14-dev libcmocka-dev gcovr gnuplot-nox curl jq xz-utils prometheus

@@ -59,6 +59,11 @@ bool api_in_background(server *s, request *r, void (*work)(server *s, request *r
 void api_calibration_in_force(server *s, request *r);
 void api_calibration_choose_begin(server *s, request *r);
 void api_calibration_choose(server *s, request *r);
+void api_job_begin(server *s, request *r);
+bool api_job_start(server *s, request *r);
+void api_job_answer(server *s, request *r);
+void api_job(server *s, request *r);
+void api_job_cancel(server *s, request *r);
 void api_calibrations(server *s, request *r);
 void api_calibration(server *s, request *r);
 

@@ -31,6 +31,10 @@ typedef struct config {
   uint64_t max_timesteps;
   uint64_t drain_delay;        /* seconds */
   char state[CONFIG_TEXT_MAX]; /* folder of calibrations and jobs; "": there are none */
+  uint64_t max_upload;         /* bytes of one upload of pictures */
+  uint64_t job_threads;        /* 0: half of what the machine allows */
+  uint64_t job_nice;           /* 20: only time that nobody else wants */
+  uint64_t job_bytes;          /* memory a job may take, as far as can be told beforehand */
   uint64_t keep_calibrations;  /* artifacts of a model */
   bool log_json;
   char cors_origin[CONFIG_TEXT_MAX];   /* origins whose pages may use the public listener, comma-separated; "*": all */

@@ -132,7 +132,7 @@ static enum MHD_Result begin(httpd *h, exchange *x, const char *url, const char 
   r->begun_ns = snn_clock_ns();
   r->face = h->face;
   snprintf(r->method, sizeof r->method, "%s", method);
-  x->max_body = h->face == FACE_ADMIN ? ADMIN_BODY_MAX : h->server->config.max_body;
+  x->max_body = h->face == FACE_ADMIN ? h->server->config.max_upload : h->server->config.max_body;
   httpd_read_headers(x, method, version);
   if (x->n_origin) url = url[x->n_origin] ? url + x->n_origin : "/";
   if (strlen(url) >= sizeof r->path) {
@@ -153,6 +153,10 @@ static enum MHD_Result begin(httpd *h, exchange *x, const char *url, const char 
     if (r->inference->kind == BODY_MULTIPART) httpd_multipart_begin(x);
   }
   if (r->problem.kind == PROBLEM_NONE && r->sink.context) begin_sink(x);
+  if (h->face == FACE_ADMIN && (!r->sink.context || r->problem.kind != PROBLEM_NONE)) {
+    x->max_body = ADMIN_BODY_MAX;
+    if (x->declared > ADMIN_BODY_MAX) x->framing_broken = true; /* a refused upload is not read to its end */
+  }
   /* A refusal usually waits until the body was read and dropped, so that the client is there to hear it and the
    * connection lives on. Not when the client has not sent it yet, nor when its end cannot be trusted. */
   if (r->problem.kind != PROBLEM_NONE && (x->framing_broken || x->expects_continue)) return send_reply(x);

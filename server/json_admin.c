@@ -52,8 +52,10 @@ static json_t *artifact_object(const artifact_view *v) {
 }
 
 char *json_admin_artifact(const artifact_view *view, bool whole) {
-  (void)whole;
-  return print(artifact_object(view));
+  json_t *o = artifact_object(view);
+  if (whole && view->calibration)
+    json_object_set_new(o, "made", json_loads(snn_calibration_provenance(view->calibration->tables), 0, NULL));
+  return print(o);
 }
 
 char *json_admin_list(const char *name, char *const *texts, size_t n) {

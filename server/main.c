@@ -112,6 +112,7 @@ static int serve(const config *c) {
   char name[LISTENER_NAME_MAX], error[512];
   bool stopped = true;
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN); /* a file over the process's limit is an error of write(2), not our end */
   /* Signals are blocked before the first thread starts, so that they reach only this one. */
   if (!events_open(&e)) {
     fprintf(stderr, "spiked: cannot wait for signals: %s\n", strerror(errno));

@@ -327,10 +327,18 @@ static void list_tables(const snn_calibration *c, char *text, size_t n_text) {
   }
 }
 
+snn_init options_default_init(const snn_network *net, const snn_run_options *run) {
+  for (size_t i = 0; run->calibration && i < snn_calibration_tables(run->calibration); i++) {
+    snn_calibration_table key = snn_calibration_table_at(run->calibration, i);
+    if (key.neuron == run->neuron && key.timesteps == run->timesteps) return key.init;
+  }
+  return snn_recommended_init(net, run);
+}
+
 bool options_complete(options *o, const snn_network *net, problem *p) {
   snn_table_choice choice;
   char names[256] = "", tables[224] = "";
-  if (!(o->given >> find_option("init") & 1)) o->run.init = snn_recommended_init(net, &o->run);
+  if (!(o->given >> find_option("init") & 1)) o->run.init = options_default_init(net, &o->run);
   if (!snn_init_needs_table(o->run.init) || snn_run_table(net, &o->run, &choice)) return true;
   for (unsigned i = 0; init_name(i); i++)
     if (!snn_init_needs_table((snn_init)i)) append_name(names, sizeof names, init_name(i));

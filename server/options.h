@@ -64,6 +64,10 @@ bool options_set(options *o, const option_limits *limits, const char *name, cons
  * set. */
 bool options_complete(options *o, const snn_network *net, problem *p);
 
+/* The init of a run that names none: that of the calibration's table made for just this neuron and T, where there is
+ * one, else what the model recommends. */
+snn_init options_default_init(const snn_network *net, const snn_run_options *run);
+
 /* May these two run in one batch? True when every option that the simulation sees is equal; whoever has a budget or
  * wants every step's scores runs alone. */
 bool options_run_equal(const options *a, const options *b);

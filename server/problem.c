@@ -20,6 +20,7 @@ static const problem_info infos[PROBLEM_KIND_COUNT] = {
     [PROBLEM_MEDIA_TYPE] = {415, "media-type", "Unsupported media type", false},
     [PROBLEM_EXPECTATION] = {417, "expectation", "Expectation failed", false},
     [PROBLEM_UNDECODABLE] = {422, "undecodable-image", "Undecodable image", false},
+    [PROBLEM_KEY_REUSED] = {422, "key-reused", "Idempotency-Key of another request", false},
     [PROBLEM_UNCONDITIONAL] = {428, "unconditional", "Precondition required", false},
     [PROBLEM_QUOTA] = {429, "quota", "Quota used up", false},
     [PROBLEM_HEADERS] = {431, "headers-too-large", "Too many header fields", false},

@@ -33,7 +33,7 @@ bool server_init(server *s, const config *c) {
   if (s->scheduler) s->decoders = decode_start(workers, s->scheduler);
   if (s->decoders) s->chores = chores_start(s);
   bool ready = s->chores != NULL;
-  if (ready && *c->state) ready = (s->store = store_start(s)) != NULL;
+  if (ready && *c->state) ready = (s->jobs = jobs_start(s)) != NULL && (s->store = store_start(s)) != NULL;
   s->limits.store = s->store;
   if (ready) return true;
   log_event(&s->log, LOG_ERROR, "start-failed",
@@ -46,7 +46,9 @@ bool server_init(server *s, const config *c) {
 
 void server_destroy(server *s) {
   chores_stop(s->chores);
+  jobs_finish(s->jobs);
   store_stop(s->store);
+  jobs_free(s->jobs);
   decode_stop(s->decoders);
   scheduler_stop(s->scheduler);
   registry_destroy(&s->registry);

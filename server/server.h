@@ -10,6 +10,7 @@
 #include "config.h"
 #include "decode.h"
 #include "events.h"
+#include "jobs.h"
 #include "ledger.h"
 #include "log.h"
 #include "metrics.h"
@@ -33,7 +34,8 @@ typedef struct server {
   scheduler *scheduler;
   decode_pool *decoders;
   chores *chores;
-  store *store; /* NULL without --state */
+  jobs *jobs;   /* NULL without --state */
+  store *store; /* the same */
   uint64_t started_ns;
   _Atomic server_state state;
   atomic_size_t n_models_loaded; /* by server_begin_loading */

@@ -224,6 +224,7 @@ static void *follow(void *context) {
     if (st->stopping) break;
     pthread_mutex_unlock(&st->lock);
     look_at_all(st);
+    jobs_tend(st->server->jobs);
     pthread_mutex_lock(&st->lock);
   }
   pthread_mutex_unlock(&st->lock);

@@ -161,10 +161,19 @@ static snn_status make_layer(maker *m, uint32_t s) {
   return SNN_OK;
 }
 
+static snn_status stopped(snn_error *err) {
+  return snn_fail(err, SNN_ERR_CANCELLED, NULL, "calibration was cancelled");
+}
+
+static bool is_cancelled(const snn_calibrate_options *opt) {
+  return opt->cancel && atomic_load_explicit(opt->cancel, memory_order_relaxed);
+}
+
 /* Carry all pictures through all layers once. */
 static snn_status walk(maker *m, const float *images, size_t n, size_t index) {
   uint32_t threads = m->opt->threads ? m->opt->threads : snn_thread_budget();
-  snn_observer_options o = {.neuron = m->neuron, .tau = m->opt->tau, .timesteps = m->timesteps, .threads = threads};
+  snn_observer_options o = {
+      .neuron = m->neuron, .tau = m->opt->tau, .timesteps = m->timesteps, .threads = threads, .cancel = m->opt->cancel};
   snn_status status = snn_observer_create(m->net, images, n, &o, &m->observer, m->err);
   if (status != SNN_OK) return status;
   uint32_t stages = snn_observer_plan(m->observer)->n_stages;
@@ -172,9 +181,10 @@ static snn_status walk(maker *m, const float *images, size_t n, size_t index) {
     if (m->opt->progress &&
         !m->opt->progress(m->opt->progress_context, "calibrating", index * stages + (m->is_trial ? 0 : s),
                           m->opt->n_timesteps * (size_t)stages))
-      status = snn_fail(m->err, SNN_ERR_CANCELLED, NULL, "calibration was cancelled");
+      status = stopped(m->err);
     else
       status = make_layer(m, s);
+    if (status == SNN_OK && is_cancelled(m->opt)) status = stopped(m->err); /* the layer saw only some pictures */
   }
   snn_observer_free(m->observer);
   m->observer = NULL;
@@ -224,7 +234,7 @@ static snn_status make_table(maker *m, const float *images, size_t n, size_t ind
   return SNN_OK;
 }
 
-static snn_status check_options(const snn_calibrate_options *opt, size_t n, snn_error *err) {
+snn_status snn_calibrate_check(const snn_calibrate_options *opt, snn_error *err) {
   const snn_neuron_model *neuron = snn_neuron_model_get(opt->neuron);
   if (!neuron) return snn_fail(err, SNN_ERR_ARGUMENT, "neuron", "value %d does not exist", (int)opt->neuron);
   if (opt->method < SNN_INIT_WEIGHTS || opt->method >= SNN_INIT_COUNT)
@@ -255,15 +265,15 @@ static snn_status check_options(const snn_calibrate_options *opt, size_t n, snn_
     return snn_fail(err, SNN_ERR_ARGUMENT, "rounds", "%u is out of range; at most %d", opt->rounds, MAX_ROUNDS);
   if (opt->fit_thresholds && opt->method != SNN_INIT_MATCHED)
     return snn_fail(err, SNN_ERR_ARGUMENT, "fit_thresholds", "thresholds are fitted with the method matched only");
-  if (n == 0 && opt->method != SNN_INIT_WEIGHTS)
-    return snn_fail(err, SNN_ERR_ARGUMENT, "images", "there are no pictures");
   return SNN_OK;
 }
 
 snn_status snn_calibrate(const snn_network *net, const float *images, size_t n, const snn_calibrate_options *opt,
                          snn_calibration **out, snn_error *err) {
-  snn_status status = check_options(opt, n, err);
+  snn_status status = snn_calibrate_check(opt, err);
   if (status != SNN_OK) return status;
+  if (n == 0 && opt->method != SNN_INIT_WEIGHTS)
+    return snn_fail(err, SNN_ERR_ARGUMENT, "images", "there are no pictures");
   uint32_t threads = opt->threads ? opt->threads : snn_thread_budget();
   size_t largest = 1;
   for (uint32_t i = 0; i < net->n_nodes; i++)
@@ -279,7 +289,8 @@ snn_status snn_calibrate(const snn_network *net, const float *images, size_t n, 
   status = m.calibration && m.seen ? snn_weights_scratch_create(net, &m.scratch, err)
                                    : snn_fail_memory(err, "a calibration");
   if (status == SNN_OK && opt->method == SNN_INIT_MATCHED)
-    status = snn_float_activations_create(net, images, n, opt->fit_thresholds, threads, &m.real, err);
+    status = snn_float_activations_create(net, images, n, opt->fit_thresholds, threads, opt->cancel, &m.real, err);
+  if (status == SNN_OK && is_cancelled(opt)) status = stopped(err);
   if (status == SNN_OK && opt->fit_thresholds) {
     m.factors = snn_alloc_array(net->n_nodes, sizeof *m.factors);
     m.target = snn_alloc_array(largest, sizeof *m.target);

@@ -42,8 +42,8 @@ static void add_group(const snn_reference *r, const float *workspaces, size_t fi
   }
 }
 
-static void sum_all(const snn_reference *r, const float *images, size_t n, uint32_t threads, float *workspaces,
-                    double **sums, float **all) {
+static void sum_all(const snn_reference *r, const float *images, size_t n, uint32_t threads, const atomic_bool *cancel,
+                    float *workspaces, double **sums, float **all) {
   size_t size = snn_shape_size(r->net->nodes[0].shape);
 #pragma omp parallel num_threads((int)threads)
   {
@@ -51,8 +51,9 @@ static void sum_all(const snn_reference *r, const float *images, size_t n, uint3
     for (size_t first = 0; first < n; first += threads) {
       size_t group = n - first < threads ? n - first : threads;
       for (size_t i = rank; i < group; i += team)
-        snn_reference_run(r, snn_kernels_get(), (snn_team){0, 1}, images + (first + i) * size,
-                          workspaces + i * r->elements);
+        if (!cancel || !atomic_load_explicit(cancel, memory_order_relaxed))
+          snn_reference_run(r, snn_kernels_get(), (snn_team){0, 1}, images + (first + i) * size,
+                            workspaces + i * r->elements);
 #pragma omp barrier
       add_group(r, workspaces, first, group, (snn_team){rank, team}, sums, all);
 #pragma omp barrier
@@ -61,7 +62,8 @@ static void sum_all(const snn_reference *r, const float *images, size_t n, uint3
 }
 
 snn_status snn_float_activations_create(const snn_network *net, const float *images, size_t n, bool keep_all,
-                                        uint32_t threads, snn_float_activations *out, snn_error *err) {
+                                        uint32_t threads, const atomic_bool *cancel, snn_float_activations *out,
+                                        snn_error *err) {
   snn_reference r = {0};
   snn_status status = snn_reference_create(net, &r, err);
   if (status != SNN_OK) return status;
@@ -80,7 +82,7 @@ snn_status snn_float_activations_create(const snn_network *net, const float *ima
     if (complete && keep_all) complete = (f.all[i] = snn_alloc_array(maps, sizeof *f.all[i])) != NULL;
   }
   if (complete) {
-    sum_all(&r, images, n, threads, workspaces, sums, f.all);
+    sum_all(&r, images, n, threads, cancel, workspaces, sums, f.all);
     for (uint32_t i = 0; i < net->n_nodes; i++)
       for (size_t k = 0; f.means[i] && k < snn_shape_size(net->nodes[i].shape); k++)
         f.means[i][k] = (float)(sums[i][k] / (double)n);

@@ -23,6 +23,7 @@ struct snn_observer {
   uint64_t *counters;      /* [threads][3][n_edges] */
   snn_potentials *initial; /* [n_edges] */
   float *records;          /* [n][neurons of the largest layer] */
+  float *left;             /* the same; NULL before snn_observer_run_both */
   uint32_t stage;          /* prepared last */
   float *currents; /* [n][steps][neurons] of that stage, which every run of it is given; NULL: too many to keep */
   bool has_currents;
@@ -150,6 +151,7 @@ void snn_observer_free(snn_observer *o) {
   free(o->initial);
   free(o->records);
   free(o->currents);
+  free(o->left);
   snn_plan_free(&o->plan);
   free(o);
 }
@@ -168,6 +170,10 @@ const float *snn_observer_records(const snn_observer *o) {
 
 static uint32_t steps_of(const snn_observer *o, const snn_stage *stage) {
   return o->plan.kind == SNN_PLAN_WHOLE_RUN || stage->sink == SNN_SINK_STATIC ? 1 : o->opt.timesteps;
+}
+
+static bool is_cancelled(const snn_observer *o) {
+  return o->opt.cancel && atomic_load_explicit(o->opt.cancel, memory_order_relaxed);
 }
 
 /* Bring a picture's sources of a stage into the lane, run the stage, take what it leaves out again. */
@@ -214,7 +220,8 @@ snn_status snn_observer_prepare(snn_observer *o, uint32_t s, snn_error *err) {
   {
     snn_stage_context ctx = context(o, (uint32_t)omp_get_thread_num());
 #pragma omp for schedule(dynamic)
-    for (size_t i = 0; i < o->n; i++) run_picture(o, &ctx, stage, i);
+    for (size_t i = 0; i < o->n; i++)
+      if (!is_cancelled(o)) run_picture(o, &ctx, stage, i);
   }
   return SNN_OK;
 }
@@ -279,6 +286,7 @@ void snn_observer_run(snn_observer *o, snn_potentials from, snn_observation what
     snn_stage_context ctx = context(o, (uint32_t)omp_get_thread_num());
 #pragma omp for schedule(dynamic)
     for (size_t i = 0; i < o->n; i++) {
+      if (is_cancelled(o)) continue;
       run_picture(o, &ctx, stage, i);
       if (what == SNN_OBSERVE_SPIKES)
         record_spikes(o, &ctx, stage, o->records + i * neurons);
@@ -300,4 +308,29 @@ void snn_observer_run(snn_observer *o, snn_potentials from, snn_observation what
     }
   }
   o->has_currents = o->currents != NULL;
+}
+
+snn_status snn_observer_run_both(snn_observer *o, snn_potentials from, const float **spikes, const float **left,
+                                 snn_error *err) {
+  const snn_stage *stage = &o->plan.stages[o->stage];
+  const bool keeps = o->plan.kind != SNN_PLAN_WHOLE_RUN;
+  size_t neurons = snn_shape_size(stage->shape), floats;
+  if (keeps && !o->left)
+    o->left = snn_mul(largest_layer(o->net), o->n, &floats) ? snn_alloc_array(floats, sizeof *o->left) : NULL;
+  if (keeps && !o->left) return snn_fail_memory(err, "calibration");
+  o->initial[stage->node] = from;
+#pragma omp parallel num_threads((int)o->opt.threads)
+  {
+    snn_stage_context ctx = context(o, (uint32_t)omp_get_thread_num());
+#pragma omp for schedule(dynamic)
+    for (size_t i = 0; i < o->n; i++) {
+      if (is_cancelled(o)) continue;
+      run_picture(o, &ctx, stage, i);
+      record_spikes(o, &ctx, stage, o->records + i * neurons);
+      if (keeps) record_potentials(&ctx, stage, o->left + i * neurons);
+    }
+  }
+  *spikes = o->records;
+  *left = keeps ? o->left : NULL;
+  return SNN_OK;
 }

@@ -24,6 +24,7 @@ typedef struct snn_observer_options {
   float tau;
   uint32_t timesteps;
   uint32_t threads;
+  const atomic_bool *cancel; /* NULL: none; raised: pictures not begun yet are left out, and what is observed is void */
 } snn_observer_options;
 
 /* images: [n][C,H,W], borrowed until snn_observer_free. Errors: NO_MEMORY, TOO_LARGE. */
@@ -57,5 +58,10 @@ typedef struct snn_observed {
  * theta, or a difference of spikes. With `at_zero_or_above` only pictures whose potential ended there count. */
 void snn_observer_run(snn_observer *o, snn_potentials from, snn_observation what, bool at_zero_or_above,
                       snn_observed *out);
+
+/* The same run, told picture by picture: [n][neurons of the stage] spikes in T steps and, for neurons that keep one,
+ * potentials at T in units of theta (*left is NULL for others). Borrowed until the next run. Errors: NO_MEMORY. */
+snn_status snn_observer_run_both(snn_observer *o, snn_potentials from, const float **spikes, const float **left,
+                                 snn_error *err);
 
 #endif

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/error.h"
+
 snn_calibration *snn_calibration_new(const snn_network *net, size_t n) {
   snn_calibration *c = calloc(1, sizeof *c);
   if (!c) return NULL;
@@ -37,6 +39,17 @@ void snn_calibration_free(snn_calibration *c) {
   snn_arena_free(&c->arena);
   snn_unmap(&c->mapping);
   free(c);
+}
+
+snn_status snn_calibration_set_provenance(snn_calibration *c, const char *json, snn_error *err) {
+  const char *copy = snn_arena_text(&c->arena, json, strlen(json));
+  if (!copy) return snn_fail_memory(err, "a calibration's provenance");
+  c->provenance = copy;
+  return SNN_OK;
+}
+
+const char *snn_calibration_provenance(const snn_calibration *c) {
+  return c->provenance ? c->provenance : "{}";
 }
 
 size_t snn_calibration_tables(const snn_calibration *c) {

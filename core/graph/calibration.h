@@ -25,6 +25,7 @@ struct snn_calibration {
   snn_mapping mapping;
   char sha256[SNN_SHA256_HEX];         /* of its file; "" for one that was made and not loaded */
   char network_sha256[SNN_SHA256_HEX]; /* "" for a network that was never saved */
+  const char *provenance;              /* how it was made: a JSON object as text; NULL: unknown */
   size_t n_layers;                     /* of the network */
   snn_calibration_layer *layers;       /* [n_layers] */
   snn_calibration_entry *entries;

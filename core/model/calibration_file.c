@@ -28,8 +28,9 @@ snn_status snn_calibration_save(const snn_calibration *c, const char *path, snn_
                                   : snn_fail_memory(err, "the calibration's description");
   if (status == SNN_OK) {
     const snn_metadata_entry metadata[] = {{SNN_KEY_CALIBRATION_VERSION, snn_tables_have_factors(c) ? "2" : "1"},
-                                           {SNN_KEY_CALIBRATION, description}};
-    status = snn_tensor_writer_begin(path, metadata, 2, tensors, n, &writer, err);
+                                           {SNN_KEY_CALIBRATION, description},
+                                           {SNN_KEY_PROVENANCE, snn_calibration_provenance(c)}};
+    status = snn_tensor_writer_begin(path, metadata, c->provenance ? 3 : 2, tensors, n, &writer, err);
     for (size_t i = 0; status == SNN_OK && i < n; i++) {
       status = snn_tensor_writer_append(&writer, values[i], tensors[i].n_bytes, err);
       if (status != SNN_OK) snn_tensor_writer_abort(&writer);
@@ -66,6 +67,9 @@ snn_status snn_calibration_load_memory(const void *bytes, size_t n_bytes, const 
                       "the calibration was made for another network (model file %.12s..., not %.12s...)", made_for,
                       net->network_sha256);
   if (status == SNN_OK) status = snn_tables_read(file, net, about, &c, err);
+  const char *provenance = snn_safetensors_metadata(file, SNN_KEY_PROVENANCE);
+  if (status == SNN_OK && c && provenance && (status = snn_calibration_set_provenance(c, provenance, err)) != SNN_OK)
+    snn_calibration_free(c);
   json_decref(about);
   snn_safetensors_free(file);
   if (status != SNN_OK || !c) return status;

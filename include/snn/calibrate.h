@@ -28,9 +28,13 @@ typedef struct snn_calibrate_options {
   uint32_t rounds;     /* matched: times a layer is corrected, 1..16; 0: 2 */
   bool fit_thresholds; /* matched: find a threshold factor for each layer */
   uint32_t threads;    /* 0: the machine's */
-  snn_progress_fn progress; /* NULL: none */
+  snn_progress_fn progress; /* NULL: none; called between layers */
   void *progress_context;
+  const atomic_bool *cancel; /* NULL: none; checked between pictures */
 } snn_calibrate_options;
+
+/* Would snn_calibrate take these options, given pictures? Errors: ARGUMENT (`where` names the option). */
+snn_status snn_calibrate_check(const snn_calibrate_options *opt, snn_error *err);
 
 /* Make a calibration from pictures: images [n][C,H,W] normalised, borrowed for the call.
  *
@@ -55,6 +59,26 @@ snn_status snn_calibrate(const snn_network *net, const float *images, size_t n, 
                          snn_calibration **out, snn_error *err);
 
 void snn_calibration_free(snn_calibration *c);
+
+/* How the spikes of a neuron layer stand for the float network's activations, over some pictures; all 0 for others. */
+typedef struct snn_layer_match {
+  float potential_min, potential_mean, potential_max; /* v(0), in units of theta */
+  double residual; /* mean potential left at T, in units of theta; 0 for neurons that keep none (asg) */
+  double error;    /* root mean square, over neurons and pictures, of the rate minus the activation clipped to theta and
+                      in units of it: 0 were every activation expressed exactly */
+} snn_layer_match;
+
+/* Run pictures, images [n][C,H,W] normalised, through both networks and compare them layer by layer. Of `run` neuron,
+ * tau, timesteps, init, calibration and cancel count. threads 0: the machine's. out: [snn_network_layers],
+ * caller-owned. Does not depend on the number of threads, to the last bit. Errors: ARGUMENT, CANCELLED, NO_MEMORY,
+ * TOO_LARGE. */
+snn_status snn_layers_match(const snn_network *net, const float *images, size_t n, const snn_run_options *run,
+                            uint32_t threads, snn_layer_match *out, snn_error *err);
+
+/* How it was made, a JSON object as text that files carry along; "{}" when unknown. Setting copies the text; it is for
+ * the owner of a calibration just made, that nobody else uses yet. Errors: NO_MEMORY. */
+snn_status snn_calibration_set_provenance(snn_calibration *c, const char *json, snn_error *err);
+const char *snn_calibration_provenance(const snn_calibration *c);
 
 /* Write a calibration file (core/model/README.md describes it), as snn_network_save does: whole or not at all, the same
  * bytes for the same tables. Errors: ARGUMENT (`where` is "model": its network was never saved, so nothing could bind

@@ -63,7 +63,8 @@ def test_settings_precedence(tmp_path):
     assert got == {"models": "from-file", "listen": "[::1]:99", "threads": "2", "queue": "5", "queue-bytes": "67108864",
                    "max-body": "5000", "max-timesteps": "4096", "drain-delay": "9", "log-format": "text",
                    "admin-listen": "127.0.0.1:8081", "admin-token-file": "", "admin-host": "",
-                   "metrics-listen": "", "state": "", "keep-calibrations": "16", "max-operations": "2000000000000",
+                   "metrics-listen": "", "state": "", "keep-calibrations": "16", "max-upload": "268435456", "job-threads": "0", "job-nice": "20",
+                   "job-bytes": "1073741824", "max-operations": "2000000000000",
                    "cors-origin": "", "api-keys-file": "", "tls-cert": "", "tls-key": ""}
     r = run("--check-config", env={"SPIKED_CONFIG": str(config)})
     assert "queue = 7\n" in r.stdout
