@@ -147,11 +147,24 @@ static uint32_t activation_input(onnx_import *im, const onnx_node *node) {
   return UINT32_MAX;
 }
 
+/* What a Clip or Relu that others read too was applied to: the run bounds it for itself. False for other values. */
+static bool behind_clip(const onnx_import *im, const onnx_activation *a, onnx_activation *out) {
+  const snn_node *layer = snn_onnx_layer(im, a);
+  bool padded = a->pad_top || a->pad_left || a->pad_bottom || a->pad_right;
+  if (layer->kind != SNN_LAYER_NEURON || layer->neurons.levels || a->offset != 0 || padded) return false;
+  *out = *a;
+  out->layer = layer->inputs[0];
+  out->shared = true;
+  return true;
+}
+
 /* The layer's drive d = k x + e: scale and bias vanish where they are 1 and 0. */
 static snn_status make_drive(onnx_import *im, const onnx_node *head, uint32_t i, double k, double e, uint32_t *layer) {
   const onnx_activation *a;
+  onnx_activation unclipped = {.rank = 0};
   snn_status status = snn_onnx_get_activation(im, head, i, 0, &a);
   if (status != SNN_OK) return status;
+  if (behind_clip(im, a, &unclipped)) a = &unclipped;
   uint32_t channels = snn_onnx_shape(im, a).c;
   bool scales = fabs(k - 1) > nearly, adds = fabs(e) > 0;
   if (!scales && !adds) {
@@ -211,6 +224,12 @@ snn_status snn_onnx_quantised(onnx_import *im, const onnx_node *head, bool *take
   *taken = false;
   if (i == UINT32_MAX) return SNN_OK;
   onnx_slice x = head->inputs[i];
+  onnx_activation unclipped = {.rank = 0};
+  const onnx_activation *a = snn_onnx_input(im, head, i)->activation;
+  if (behind_clip(im, a, &unclipped)) {
+    q.low = 0;
+    q.high = (double)snn_onnx_layer(im, a)->neurons.clip;
+  }
   for (const onnx_node *node = head; node && n < MOST_NODES && take_node(im, node, x, &q);) {
     run[n++] = node;
     x = node->outputs[0];

@@ -418,6 +418,12 @@ def quantised():
     yield "ice", with_head([n for part in parts for n in part] + [node("Concat", "i0 i1 i2", "i", axis=1),
                            node("Conv", "i k kb", "c"), *levels("c", "h", "Clip low high", "Mul t", "Floor", "Div t")],
                            {**k, **ice}, (2, 6, 6), (4, 4, 4))
+    shared = [n for i, t in enumerate(("t", "t1", "t2"))  # one Clip for all three, as torch writes it
+              for n in levels("b", f"i{i}", f"Mul {t}", "Floor", "Clip low t", "Div t")]
+    yield "ice-shared-clip", with_head([node("Clip", "x low high", "b"), *shared, node("Concat", "i0 i1 i2", "i", axis=1),
+                                        node("Conv", "i k kb", "c"),
+                                        *levels("c", "h", "Clip low high", "Mul t", "Floor", "Div t")],
+                                       {**k, **ice}, (2, 6, 6), (4, 4, 4))
 
 
 # ---- refused ----
