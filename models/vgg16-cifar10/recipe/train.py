@@ -105,8 +105,8 @@ class Expansion(nn.Module):
         self.timesteps = timesteps
 
     def forward(self, x):
-        t, x = self.timesteps, x.clamp(0.0, 1.0)
-        return torch.cat([torch.floor(x * float(n)).clamp(0.0, float(t)) / float(t) for n in (t, t + 1, t - 1)], 1)
+        t = float(self.timesteps)       # each branch bounds the pixels itself: a run of nodes of its own in the file
+        return torch.cat([torch.floor(x.clamp(0.0, 1.0) * n).clamp(0.0, t) / t for n in (t, t + 1, t - 1)], 1)
 
 
 # ---- networks -------------------------------------------------------------------------------
