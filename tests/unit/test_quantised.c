@@ -152,8 +152,9 @@ static void test_constant_map(void **state) {
   snn_session *s = session(b.net, 2, 3);
   const float image[] = {0, 0, 0, 0};
   static const snn_neuron neurons[] = {SNN_NEURON_IF, SNN_NEURON_IF_SIGNED, SNN_NEURON_ASG};
-  for (int k = 0; k < 3; k++) {
-    snn_run_options options = {.timesteps = 8, .neuron = neurons[k], .init = SNN_INIT_ZERO};
+  for (int k = 0; k < 6; k++) { /* a black picture, as it is and encoded */
+    snn_run_options options = {.timesteps = 8, .neuron = neurons[k / 2], .init = SNN_INIT_ZERO};
+    if (k % 2) options.encoding = SNN_ENCODING_REGULAR;
     answers a = run(b.net, s, image, 1, &options);
     assert_true(a.scores[0] == (4 + 2 + 8 + 6) / 8.0f / 4);
     assert_int_equal(a.counts[at], 20);
