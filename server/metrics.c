@@ -11,8 +11,8 @@
 const double histogram_bounds[HISTOGRAM_BOUNDS] = {0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
                                                    0.1,    0.25,    0.5,    1,     2.5,    5,     10,   30};
 
-static const unsigned codes[METRICS_CODES] = {200, 202, 204, 304, 400, 401, 403, 404, 405, 408, 409, 412,
-                                              413, 415, 422, 428, 429, 431, 499, 500, 501, 503, 504, 0};
+static const unsigned codes[METRICS_CODES] = {200, 202, 204, 304, 400, 401, 403, 404, 405, 408, 409, 412, 413, 415,
+                                              417, 422, 428, 429, 431, 499, 500, 501, 503, 504, 505, 507, 0};
 
 static void add(counter *c, uint64_t n) {
   atomic_fetch_add_explicit(c, n, memory_order_relaxed);

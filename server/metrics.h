@@ -11,7 +11,7 @@
 #include "request.h"
 #include "scheduler.h"
 
-enum { HISTOGRAM_BOUNDS = 17, METRICS_CODES = 24 };
+enum { HISTOGRAM_BOUNDS = 17, METRICS_CODES = 27 };
 
 /* Upper bounds of the buckets, in seconds, ascending. */
 extern const double histogram_bounds[HISTOGRAM_BOUNDS];

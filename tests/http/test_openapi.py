@@ -7,6 +7,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import time
 
 import jsonschema
 import pytest
@@ -218,6 +219,24 @@ def test_refusals_are_among_those_promised(bundled, path, model, body, headers, 
     promised = DOC["paths"][path]["post"]["responses"]
     assert str(r.status_code) in promised and r.status_code != 200, r.text
     assert r.headers["Content-Type"] in resolve(promised[str(r.status_code)])["content"]
+
+
+def test_a_finished_job_is_as_described(bundled):
+    pictures = [("image", (file.name, file.read_bytes())) for file in sorted((ROOT / "models/lenet-mnist/samples").glob("*.png"))]
+    files = pictures + [("options", (None, '{"method": "data", "timesteps": [4], "activate": false, "holdout": 0.3}'))]
+    end = time.monotonic() + 120
+    while (r := bundled.admin("POST", "/v1/models/lenet-mnist/calibrations", files=files)).status_code == 409:
+        assert time.monotonic() < end
+        time.sleep(0.05)  # the example's job goes first
+    assert r.status_code == 202, r.text
+    while (job := bundled.admin("GET", r.headers["Location"]).json())["state"] in ("queued", "running"):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert job["state"] == "succeeded"
+    check({"$ref": "#/components/schemas/Job"}, job, STRICT)
+    made = bundled.admin("GET", "/v1/models/lenet-mnist/calibrations/" + job["result"]["calibration"])
+    assert made.status_code == 200
+    check({"$ref": "#/components/schemas/Calibration"}, made.json(), STRICT)
 
 
 def test_problems_are_as_promised(bundled):
