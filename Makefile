@@ -190,6 +190,11 @@ pytest: $(PROGRAMS) $(OPENLOOP) $(OPENAPI) $(if $(PYTEST_FLAGS),,$(AXE)) ## the 
 	@echo "== $(MODE) pytest"
 	$(TEST_ENV) AXE_JS=$(CURDIR)/$(AXE) OPENAPI_VALIDATOR=$(CURDIR)/$(OPENAPI) $(PYTHON) -m pytest -q -p no:cacheprovider $(PYTEST_FLAGS) tests
 
+CRASHES ?= 1000
+RACES ?= 200
+fault: $(PROGRAMS) ## kill -9 while calibrating and activating CRASHES times, race two replicas RACES times
+	CRASHES=$(CRASHES) RACES=$(RACES) $(TEST_ENV) $(PYTHON) -m pytest -q -s -p no:cacheprovider tests/http/test_crashes.py
+
 coverage: ## line coverage of what MODE=cov ran
 	@gcovr --root . --object-directory build/cov/obj --filter core/ --filter server/ --exclude-unreachable-branches \
 	  --sort-percentage 2>/dev/null | tail -n +5
