@@ -19,7 +19,9 @@ snn_network *snn_network_new(void) {
   net->recommended = (snn_recommended){.timesteps = 32, .init = SNN_INIT_HALF, .tau = 0.9f};
   net->name = snn_arena_text(&net->arena, "", 0);
   net->provenance = snn_arena_text(&net->arena, "{}", 2);
-  if (!net->name || !net->provenance) {
+  net->shared = calloc(1, sizeof *net->shared);
+  if (net->shared) pthread_mutex_init(&net->shared->lock, NULL);
+  if (!net->name || !net->provenance || !net->shared) {
     snn_network_free(net);
     return NULL;
   }
@@ -28,6 +30,11 @@ snn_network *snn_network_new(void) {
 
 void snn_network_free(snn_network *net) {
   if (!net) return;
+  if (net->shared) {
+    if (net->shared->value) net->shared->free(net->shared->value);
+    pthread_mutex_destroy(&net->shared->lock);
+    free(net->shared);
+  }
   snn_calibration_free(net->calibration);
   snn_arena_free(&net->arena);
   snn_unmap(&net->mapping);

@@ -7,6 +7,8 @@
 #ifndef SNN_GRAPH_GRAPH_H
 #define SNN_GRAPH_GRAPH_H
 
+#include <pthread.h>
+
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/memory.h"
@@ -89,6 +91,13 @@ typedef struct snn_recommended {
   uint32_t shift;
 } snn_recommended;
 
+/* What sessions make of a network once and share; made and freed by those who know what it is. */
+typedef struct snn_shared {
+  pthread_mutex_t lock;
+  void *value; /* NULL until it is made */
+  void (*free)(void *value);
+} snn_shared;
+
 struct snn_network {
   snn_arena arena;     /* owns all that nodes and metadata point to, unless it lies in the mapping */
   snn_mapping mapping; /* of the model file, when loaded from one */
@@ -105,6 +114,7 @@ struct snn_network {
   float output_threshold; /* theta of the last layer, where it is to fire (readout `count`); 0: none */
   snn_node *nodes;
   uint32_t n_nodes, capacity;
+  snn_shared *shared; /* its own: changes behind its lock while the network does not */
 };
 
 /* A new empty network with default metadata (mean 0, std 1, T 32, init half, provenance {}); NULL when out of memory.

@@ -17,7 +17,8 @@ static const char *const encodings[SNN_N_ENCODINGS] = {
     [SNN_ENCODING_DIRECT] = "direct", [SNN_ENCODING_RATE] = "rate", [SNN_ENCODING_REGULAR] = "regular"};
 static const char *const readouts[SNN_N_READOUTS] = {
     [SNN_READOUT_POTENTIAL] = "potential", [SNN_READOUT_COUNT] = "count"};
-static const char *const precisions[SNN_PRECISION_COUNT] = {[SNN_PRECISION_FLOAT32] = "float32"};
+static const char *const precisions[SNN_PRECISION_COUNT] = {
+    [SNN_PRECISION_FLOAT32] = "float32", [SNN_PRECISION_INT8] = "int8"};
 
 /* Index of `name` in a table, -1 when it is not there. */
 static int find(const char *const *table, int n, const char *name) {
@@ -75,5 +76,10 @@ snn_run_options snn_run_defaults(const snn_network *net) {
   const snn_recommended *r = &net->recommended;
   snn_run_options run = {.timesteps = r->timesteps, .neuron = r->neuron, .tau = r->tau, .shift = r->shift};
   run.init = snn_recommended_init(net, &run);
+  run.precision = snn_precision_for(net, &run);
   return run;
+}
+
+snn_precision snn_precision_for(const snn_network *net, const snn_run_options *run) {
+  return snn_int8_takes(net, run, NULL) == SNN_OK ? SNN_PRECISION_INT8 : SNN_PRECISION_FLOAT32;
 }

@@ -15,13 +15,15 @@
 #include "sim/encode.h"
 #include "sim/float_engine.h"
 #include "sim/initial.h"
+#include "sim/int8.h"
 #include "sim/reference.h"
 
-enum { DEFAULT_CHUNK = 16, MAX_CHUNK = 64, MAX_THREADS = 1024 };
+enum { DEFAULT_CHUNK = 16, DEFAULT_INT8_CHUNK = 32, MAX_CHUNK = 64, MAX_THREADS = 1024 };
 
 /* What one image at a time runs in. */
 typedef struct lane {
   char *memory;       /* plan.lane_bytes */
+  char *int8_memory;  /* NULL where the network is none for int8 */
   float *reference;   /* reference.elements */
   uint64_t *counters; /* [5][nodes] of the image, then [5][SNN_STOP_CHUNK][nodes] of its last steps */
   snn_pace pace;
@@ -30,6 +32,7 @@ typedef struct lane {
 struct snn_session {
   const snn_network *net;
   snn_plan plans[SNN_PLAN_KINDS][SNN_PLAN_INPUTS];
+  snn_int8_sim int8; /* int8.model is NULL where the network is none for int8 */
   snn_reference reference;
   const snn_kernels *kernels;
   uint32_t threads;
@@ -56,6 +59,8 @@ static snn_status create_lane(const snn_session *s, lane *l, snn_error *err) {
     for (int i = 0; i < SNN_PLAN_INPUTS; i++)
       if (s->plans[k][i].lane_bytes > bytes) bytes = s->plans[k][i].lane_bytes;
   l->memory = snn_alloc_array(bytes, 1);
+  if (s->int8.model && !(l->int8_memory = snn_alloc_array(snn_int8_lane_bytes(&s->int8), 1)))
+    return snn_fail_memory(err, "a simulation session");
   l->reference = snn_alloc_array(s->reference.elements, sizeof *l->reference);
   l->counters = snn_alloc_array(5 * nodes * (1 + SNN_STOP_CHUNK), sizeof *l->counters);
   l->pace.row = snn_alloc_array(snn_network_classes(s->net), sizeof *l->pace.row);
@@ -92,6 +97,15 @@ snn_status snn_session_create(const snn_network *net, const snn_session_options 
     for (int i = 0; status == SNN_OK && i < SNN_PLAN_INPUTS; i++)
       status = snn_plan_compile(net, (snn_plan_kind)k, (snn_plan_input)i, o.chunk ? o.chunk : DEFAULT_CHUNK,
                                 &s->plans[k][i], err);
+  if (status == SNN_OK) {
+    snn_error why = {0};
+    status = snn_int8_sim_create(net, &s->plans[SNN_PLAN_BINARY][SNN_PLAN_DIRECT], s->threads,
+                                 o.chunk ? o.chunk : DEFAULT_INT8_CHUNK, &s->int8, &why);
+    if (status == SNN_ERR_UNSUPPORTED)
+      status = SNN_OK; /* a run that asks for int8 is told why */
+    else if (status != SNN_OK && err)
+      *err = why;
+  }
   if (status == SNN_OK) status = snn_reference_create(net, &s->reference, err);
   if (status == SNN_OK) status = snn_weights_scratch_create(net, &s->weights_scratch, err);
   if (status == SNN_OK) {
@@ -114,6 +128,7 @@ void snn_session_free(snn_session *s) {
   if (!s) return;
   for (uint32_t i = 0; s->lanes && i < s->threads; i++) {
     free(s->lanes[i].memory);
+    free(s->lanes[i].int8_memory);
     free(s->lanes[i].reference);
     free(s->lanes[i].counters);
     free(s->lanes[i].pace.row);
@@ -123,6 +138,7 @@ void snn_session_free(snn_session *s) {
   free(s->weights_init);
   snn_weights_scratch_free(&s->weights_scratch);
   snn_reference_free(&s->reference);
+  snn_int8_sim_free(&s->int8);
   for (int k = 0; k < SNN_PLAN_KINDS; k++)
     for (int i = 0; i < SNN_PLAN_INPUTS; i++) snn_plan_free(&s->plans[k][i]);
   free(s);
@@ -184,6 +200,18 @@ static snn_status check_options(const snn_network *net, const snn_run_options *r
                     "'count' needs a threshold of the output layer, which this model file does not have; convert the "
                     "network again, with pictures");
   return check_stepping(run, stats, err);
+}
+
+/* A session without an integer network is told the reason again. */
+static snn_status check_int8(const snn_session *s, const snn_run_options *run, snn_error *err) {
+  const snn_int8_model *model = s->int8.model;
+  snn_error why = {0};
+  if (s->watch) return snn_fail(err, SNN_ERR_ARGUMENT, "precision", "int8: a look into layers takes float32");
+  snn_status status = snn_int8_takes(s->net, run, &why);
+  if (status == SNN_OK && !model) status = snn_int8_prepare(s->net, 1, &model, &why);
+  if (status == SNN_OK) return SNN_OK;
+  if (status == SNN_ERR_UNSUPPORTED) status = SNN_ERR_ARGUMENT;
+  return snn_fail(err, status, "precision", "int8: %.90s%s%.200s", why.where, *why.where ? ": " : "", why.text);
 }
 
 /* The table's potentials, which must be this network's, and its threshold factors. */
@@ -285,6 +313,53 @@ static snn_status run_float(const run_setup *run, lane *l, snn_team team, const 
   return snn_drive_image(&drive, job);
 }
 
+static snn_int8_reset reset_of(snn_neuron neuron) {
+  switch (neuron) {
+    case SNN_NEURON_IF_HARD: return SNN_INT8_HARD;
+    case SNN_NEURON_LIF: return SNN_INT8_LEAKY_HARD;
+    case SNN_NEURON_LIF_SOFT: return SNN_INT8_LEAKY_SOFT;
+    case SNN_NEURON_IF_SIGNED: return SNN_INT8_SIGNED;
+    default: return SNN_INT8_SOFT;
+  }
+}
+
+/* The same in int8; thread: whose scratch to work in. */
+static snn_status run_int8(const run_setup *run, lane *l, snn_team team, size_t thread, const snn_job *job) {
+  const snn_session *s = run->session;
+  const snn_run_options *o = run->options;
+  const snn_int8_layout *layout = &s->int8.layouts[plan_kind(run->neuron)];
+  snn_int8_context engine = {.sim = &s->int8,
+                             .layout = layout,
+                             .reset = reset_of(o->neuron),
+                             .tau = snn_int8_nearest(o->tau * (1 << SNN_TAU_BITS)),
+                             .half_level = run->neuron->level_share < 1,
+                             .constant = {.plan = s->int8.plan,
+                                          .kernels = s->kernels,
+                                          .neuron = run->neuron,
+                                          .counters = snn_drive_counts_steps(o) ? l->pace.steps : l->pace.totals,
+                                          .counts_steps = snn_drive_counts_steps(o),
+                                          .memory = l->memory,
+                                          .team = team,
+                                          .timesteps = o->timesteps,
+                                          .initial = s->initial},
+                             .memory = l->int8_memory,
+                             .scratch = &s->int8.scratch[thread],
+                             .timesteps = o->timesteps};
+  if (!job->result.first_spikes) engine.constant.counters.first_spikes = NULL;
+  const snn_drive drive = {.engine = &snn_engine_int8,
+                           .self = &engine,
+                           .n_static = s->int8.plan->n_static,
+                           .n_stages = s->int8.plan->n_stages,
+                           .chunk = layout->chunk,
+                           .whole_run = layout->kind == SNN_PLAN_WHOLE_RUN,
+                           .n_nodes = s->net->n_nodes,
+                           .n_classes = (uint32_t)snn_network_classes(s->net),
+                           .options = o,
+                           .team = team,
+                           .pace = &l->pace};
+  return snn_drive_image(&drive, job);
+}
+
 /* Image i's share of the caller's arrays. */
 static snn_job job_of(const run_setup *run, const float *images, size_t i, float *scores, const snn_run_stats *stats) {
   const snn_session *s = run->session;
@@ -314,6 +389,7 @@ snn_status snn_session_run(snn_session *s, const float *images, size_t batch, co
                            float *scores, const snn_run_stats *stats, snn_error *err) {
   const float *factors = NULL;
   snn_status status = check_options(s->net, options, stats, err);
+  if (status == SNN_OK && options->precision == SNN_PRECISION_INT8) status = check_int8(s, options, err);
   if (status == SNN_OK) status = set_initial(s, options, &factors, err);
   if (status != SNN_OK) return status;
   snn_run_options run = *options;
@@ -321,6 +397,7 @@ snn_status snn_session_run(snn_session *s, const float *images, size_t batch, co
     run.checkpoints = &options->timesteps;
     run.n_checkpoints = 1;
   }
+  if (run.precision == SNN_PRECISION_INT8) snn_int8_begin(&s->int8, &run, s->initial);
   const snn_neuron_model *neuron = snn_neuron_model_get(run.neuron);
   const snn_plan_input input = run.encoding == SNN_ENCODING_DIRECT ? SNN_PLAN_DIRECT : SNN_PLAN_ENCODED;
   snn_plan *plan = &s->plans[plan_kind(neuron)][input];
@@ -342,7 +419,8 @@ snn_status snn_session_run(snn_session *s, const float *images, size_t batch, co
     for (size_t i = first; i < batch; i += stride) {
       snn_job job = job_of(&setup, images, i, scores, stats);
       job.out_of_time_ns = out_of_time(&setup, i / stride, (batch - first + stride - 1) / stride);
-      snn_status ended = run_float(&setup, l, team, &job);
+      snn_status ended = run.precision == SNN_PRECISION_INT8 ? run_int8(&setup, l, team, rank, &job)
+                                                             : run_float(&setup, l, team, &job);
       if (ended != SNN_OK) {
 #pragma omp atomic write
         stopped = (int)ended;

@@ -67,6 +67,7 @@ typedef enum snn_readout {
 /* Arithmetic of the simulation. */
 typedef enum snn_precision {
   SNN_PRECISION_FLOAT32, /* "float32" */
+  SNN_PRECISION_INT8,    /* "int8": weights of 8 bits, whole potentials; core/sim/int8_model.h tells the units */
   SNN_PRECISION_COUNT
 } snn_precision;
 
@@ -144,7 +145,15 @@ typedef struct snn_run_stats {
   float *step_scores; /* [batch][timesteps][classes]: scores after every step; not written behind the last used */
 } snn_run_stats;
 
-/* Defaults for a network: what its model file recommends, T = 32 otherwise. */
+/* Can this run be simulated in int8? Not where layers hand on currents instead of spikes, nor with an encoded image or
+ * a firing last layer, nor (known once a session was made) for more timesteps than its potentials have room for.
+ * Errors: UNSUPPORTED, NO_MEMORY. */
+snn_status snn_int8_takes(const snn_network *net, const snn_run_options *run, snn_error *err);
+
+/* The precision for a run of which none was asked for: int8 where it can be simulated so, else float32. */
+snn_precision snn_precision_for(const snn_network *net, const snn_run_options *run);
+
+/* Defaults for a network: what its model file recommends, T = 32 otherwise; int8 where the network allows it. */
 snn_run_options snn_run_defaults(const snn_network *net);
 
 /* Is a score at checkpoint k what a run of k steps gives? Not where something depends on T, nor where there are no
@@ -178,7 +187,8 @@ snn_status snn_session_reference(snn_session *s, const float *images, size_t bat
                                  float *scores, snn_error *err);
 
 uint32_t snn_session_threads(const snn_session *s);
-const char *snn_kernels_name(void); /* the kernel table in use on this machine, such as "scalar"; static */
+const char *snn_int8_kernels_name(void); /* the same of the integer kernels */
+const char *snn_kernels_name(void);      /* the kernel table in use on this machine, such as "scalar"; static */
 
 /* Monotonic clock in nanoseconds: the base of deadline_ns. */
 uint64_t snn_clock_ns(void);

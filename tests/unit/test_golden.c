@@ -127,6 +127,7 @@ static void run_batches(const golden *g, snn_session *s, const json_t *want, snn
 /* The plain runs, from both initial potentials. */
 static void run_inits(const golden *g, snn_session *s, const char *how, size_t batch) {
   snn_run_options run = snn_run_defaults(g->net);
+  run.precision = SNN_PRECISION_FLOAT32;
   run.timesteps = g->checkpoints[g->n_checkpoints - 1];
   run.checkpoints = g->checkpoints;
   run.n_checkpoints = g->n_checkpoints;
@@ -147,6 +148,7 @@ static void run_others(const golden *g, snn_session *s, const char *session, siz
     uint32_t checkpoints[8];
     char how[128];
     snn_run_options run = snn_run_defaults(g->net);
+    run.precision = SNN_PRECISION_FLOAT32;
     assert_true(neuron && snn_neuron_parse(neuron, &run.neuron) && init && snn_init_parse(init, &run.init));
     run.tau = (float)json_number_value(json_object_get(want, "tau"));
     run.shift = (uint32_t)json_integer_value(json_object_get(want, "shift"));

@@ -25,6 +25,7 @@ enum { PATH_BYTES = 1024, MOST_CASES = 512, CHECKPOINTS = 3 };
 static const uint32_t checkpoints[CHECKPOINTS] = {256, 1024, 2048};
 static const double parity_bound = 1e-4; /* of the largest score */
 static const double close_enough = 4e-3; /* the same, at the last checkpoint: there the error need not shrink further */
+static const double int8_bound = 0.08;   /* what rounding weights to 8 bits may add to it, in small random networks */
 
 static float *read_floats(const char *folder, const char *file, size_t n) {
   char path[PATH_BYTES];
@@ -89,6 +90,7 @@ static void check_spiking(const snn_network *net, snn_session *s, const float *i
   assert_non_null(got);
   snn_run_options run = snn_run_defaults(net);
   run.init = SNN_INIT_HALF;
+  run.precision = SNN_PRECISION_FLOAT32;
   run.timesteps = checkpoints[CHECKPOINTS - 1];
   run.checkpoints = checkpoints;
   run.n_checkpoints = CHECKPOINTS;
@@ -101,6 +103,12 @@ static void check_spiking(const snn_network *net, snn_session *s, const float *i
   if (!(last <= 0.4 * first) && !(last <= close_enough))
     fail_msg("%s: the spiking network does not converge: off by %g at T=%u, by %g at T=%u", name, first, checkpoints[0],
              last, checkpoints[CHECKPOINTS - 1]);
+  run.precision = SNN_PRECISION_INT8;
+  if (snn_int8_takes(net, &run, NULL) == SNN_OK) {
+    if (snn_session_run(s, image, 1, &run, got, NULL, &err) != SNN_OK) fail_msg("%s: %s", name, err.text);
+    const double rounded = largest_difference(got + (CHECKPOINTS - 1) * classes, want, classes) / scale;
+    if (!(rounded <= last + int8_bound)) fail_msg("%s: in int8 the scores are off by %g", name, rounded);
+  }
   free(got);
 }
 

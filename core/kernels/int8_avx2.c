@@ -1,0 +1,112 @@
+/* Integer kernels for AVX2. Empty on other machines. */
+#ifdef __x86_64__
+#include <immintrin.h>
+#include <string.h>
+
+#define VECTOR_BYTES 32
+typedef __m256i native;
+
+static inline unsigned at_least(__m256i v, __m256i level) {
+  return ~(unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpgt_epi32(level, v))) & 0xff;
+}
+
+#include "kernels/int8_vector.h"
+
+static uint32_t list(const snn_int8_tap *taps, uint32_t n_taps, uint32_t words, size_t offset, uint32_t *rows) {
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < n_taps; i++)
+    for (uint32_t w = 0; w < words; w++) {
+      uint64_t bits = taps[i].bits[offset + w];
+      uint32_t *to = rows + n, row = taps[i].row + SNN_LANES * w, found = (uint32_t)__builtin_popcountll(bits);
+      for (uint32_t k = 0; k < found; k += 4) /* four at a time, so that the loop's end is seldom a surprise */
+        for (uint32_t j = 0; j < 4; j++, bits = _blsr_u64(bits)) to[k + j] = row + (uint32_t)_tzcnt_u64(bits);
+      n += found;
+    }
+  return n;
+}
+
+/* Sixteen 16-bit lanes to int32. */
+static inline void widen(int32_t *acc, __m256i x, bool add) {
+  __m256i part[2] = {_mm256_cvtepi16_epi32(_mm256_castsi256_si128(x)),
+                     _mm256_cvtepi16_epi32(_mm256_extracti128_si256(x, 1))};
+  for (int k = 0; k < 2; k++) {
+    __m256i *to = (__m256i *)(void *)(acc + 8 * k);
+    _mm256_storeu_si256(to, add ? _mm256_add_epi32(part[k], _mm256_loadu_si256(to)) : part[k]);
+  }
+}
+
+/* Some groups of wider rows, as in int8_avx512.c; a group is two registers of bytes. */
+static inline __attribute__((always_inline)) void sum_rows(const int8_t *weights, size_t stride, const int groups,
+                                                           const uint32_t *rows, uint32_t n, bool add, int32_t *acc) {
+  do {
+    const uint32_t piece = n < SNN_INT8_PIECE ? n : SNN_INT8_PIECE;
+    __m256i both[4], high[4];
+    _Pragma("GCC unroll 4") for (int h = 0; h < 2 * groups; h++) both[h] = high[h] = _mm256_setzero_si256();
+    for (uint32_t i = 0; i < piece; i++) {
+      const int8_t *row = weights + rows[i] * stride;
+      _Pragma("GCC unroll 4") for (int h = 0; h < 2 * groups; h++) {
+        __m256i raw = _mm256_loadu_si256((const __m256i *)(const void *)(row + 32 * h));
+        both[h] = _mm256_add_epi16(both[h], raw);
+        high[h] = _mm256_add_epi16(high[h], _mm256_srai_epi16(raw, 8));
+      }
+    }
+    const __m256i offset = _mm256_set1_epi16((short)(uint16_t)(128 * piece));
+    _Pragma("GCC unroll 4") for (int h = 0; h < 2 * groups; h++) { /* half h % 2 of group h / 2 */
+      int32_t *to = acc + h / 2 * SNN_LANES + h % 2 * 16;
+      widen(to, _mm256_sub_epi16(_mm256_sub_epi16(both[h], _mm256_slli_epi16(high[h], 8)), offset), add);
+      widen(to + 32, high[h], add);
+    }
+    add = true;
+    rows += piece;
+    n -= piece;
+  } while (n);
+}
+
+static void add_rows(const int8_t *weights, uint32_t groups, const uint32_t *rows, uint32_t n, bool add, int32_t *acc) {
+  const size_t stride = (size_t)groups * SNN_LANES;
+  uint32_t g = 0;
+  for (; g + 2 <= groups; g += 2) sum_rows(weights + g * SNN_LANES, stride, 2, rows, n, add, acc + g * SNN_LANES);
+  if (g < groups) sum_rows(weights + g * SNN_LANES, stride, 1, rows, n, add, acc + g * SNN_LANES);
+}
+
+/* Products of a byte without sign and one with sign, in 16 bits each so that nothing saturates: 255 * 127 < 2^15, and
+ * vpmaddwd adds pairs in 32. */
+static void dense(const int8_t *weights, uint32_t quads, const uint8_t *const *x, uint32_t n,
+                  int32_t (*acc)[SNN_LANES]) {
+  for (uint32_t i = 0; i < n; i++)
+    for (uint32_t lane = 0; lane < SNN_LANES; lane += 16) {
+      __m256i sum[4]; /* four lanes each, two partial sums a lane */
+      for (int k = 0; k < 4; k++) sum[k] = _mm256_setzero_si256();
+      for (uint32_t q = 0; q < quads; q++) {
+        int32_t four;
+        memcpy(&four, x[i] + 4 * (size_t)q, sizeof four);
+        if (!four) continue;
+        const __m256i in = _mm256_cvtepu8_epi16(_mm_set1_epi32(four));
+        const int8_t *w = weights + ((size_t)q * SNN_LANES + lane) * 4;
+        for (int k = 0; k < 4; k++)
+          sum[k] = _mm256_add_epi32(
+              sum[k], _mm256_madd_epi16(
+                          in, _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)(w + 16 * k)))));
+      }
+      for (int k = 0; k < 4; k++) {
+        int32_t pairs[8];
+        _mm256_storeu_si256((__m256i *)(void *)pairs, sum[k]);
+        for (int j = 0; j < 4; j++) acc[i][lane + 4 * (uint32_t)k + (uint32_t)j] += pairs[2 * j] + pairs[2 * j + 1];
+      }
+    }
+}
+
+static void interleave(const int8_t *rows, size_t stride, uint32_t n_rows, int8_t *to) {
+  snn_int8_scalar.interleave(rows, stride, n_rows, to);
+}
+
+const snn_int8_kernels snn_int8_avx2 = {.name = "avx2",
+                                        .list = list,
+                                        .add_rows = add_rows,
+                                        .add_spikes = add_spikes,
+                                        .fire = fire,
+                                        .count = count,
+                                        .popcount = popcount,
+                                        .dense = dense,
+                                        .interleave = interleave};
+#endif

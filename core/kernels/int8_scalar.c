@@ -1,0 +1,116 @@
+/* The readable reference of the integer kernels: plain C, a lane at a time. */
+#include <string.h>
+
+#include "kernels/int8.h"
+
+static uint32_t list(const snn_int8_tap *taps, uint32_t n_taps, uint32_t words, size_t offset, uint32_t *rows) {
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < n_taps; i++)
+    for (uint32_t w = 0; w < words; w++)
+      for (uint64_t bits = taps[i].bits[offset + w]; bits; bits &= bits - 1)
+        rows[n++] = taps[i].row + SNN_LANES * w + (uint32_t)__builtin_ctzll(bits);
+  return n;
+}
+
+static int32_t weight(const int8_t *group, uint32_t lane) {
+  int8_t byte = group[snn_int8_byte(lane)];
+  return lane < 32 ? (uint8_t)byte - 128 : byte;
+}
+
+static void add_rows(const int8_t *weights, uint32_t groups, const uint32_t *rows, uint32_t n, bool add, int32_t *acc) {
+  if (!add) memset(acc, 0, (size_t)groups * SNN_LANES * sizeof *acc);
+  for (uint32_t i = 0; i < n; i++)
+    for (uint32_t g = 0; g < groups; g++)
+      for (uint32_t lane = 0; lane < SNN_LANES; lane++)
+        acc[g * SNN_LANES + lane] += weight(weights + ((size_t)rows[i] * groups + g) * SNN_LANES, lane);
+}
+
+static void add_spikes(uint64_t bits, const int32_t *amount, bool negative, int32_t *more) {
+  for (; bits; bits &= bits - 1) {
+    int lane = __builtin_ctzll(bits);
+    more[lane] += negative ? -amount[lane] : amount[lane];
+  }
+}
+
+static int32_t current(const snn_int8_neurons *p, uint32_t i) {
+  int32_t sum = p->constant[i];
+  if (p->acc) sum += p->acc[i] * (1 << p->fraction);
+  if (p->more) sum += p->more[i];
+  return sum;
+}
+
+/* What a leak leaves of v: floor(v * tau / 2^15), without leaving 32 bits. */
+static int32_t kept(int32_t v, int32_t tau) {
+  return (v >> SNN_TAU_BITS) * tau + ((v & ((1 << SNN_TAU_BITS) - 1)) * tau >> SNN_TAU_BITS);
+}
+
+static uint64_t fire(snn_int8_reset model, const snn_int8_neurons *p, uint32_t groups, uint64_t valid, uint64_t *plus,
+                     uint64_t *minus) {
+  uint64_t spikes = 0;
+  for (uint32_t g = 0; g < groups; g++) {
+    uint64_t up = 0, down = 0, mask = g + 1 == groups ? valid : ~0ull;
+    for (uint32_t lane = 0; lane < SNN_LANES; lane++) {
+      uint32_t i = g * SNN_LANES + lane;
+      int32_t v = p->v[i];
+      if (model == SNN_INT8_LEAKY_SOFT || model == SNN_INT8_LEAKY_HARD) v = kept(v, p->tau);
+      v += current(p, i);
+      if (v >= p->level[i]) {
+        v = model == SNN_INT8_HARD || model == SNN_INT8_LEAKY_HARD ? 0 : v - p->theta[i];
+        up |= 1ull << lane;
+        if (model == SNN_INT8_SIGNED) p->balance[i]++;
+      } else if (model == SNN_INT8_SIGNED && v <= -p->level[i] && p->balance[i] > 0) {
+        v += p->theta[i];
+        down |= 1ull << lane;
+        p->balance[i]--;
+      }
+      p->v[i] = v;
+    }
+    plus[g] = up & mask;
+    if (model == SNN_INT8_SIGNED) minus[g] = down & mask;
+    spikes += (uint64_t)__builtin_popcountll((up | down) & mask);
+  }
+  return spikes;
+}
+
+static uint64_t count(const snn_int8_neurons *p, uint32_t groups, uint64_t valid, int32_t timesteps, int32_t *counts) {
+  uint64_t spikes = 0;
+  for (uint32_t i = 0; i < groups * SNN_LANES; i++) {
+    int32_t x = current(p, i) + p->v[i] + (p->theta[i] - p->level[i]);
+    int32_t n = x < 0 ? 0 : x / p->theta[i];
+    if (n > timesteps) n = timesteps;
+    if (i / SNN_LANES + 1 == groups && !(valid >> (i % SNN_LANES) & 1)) n = 0;
+    counts[i] = n;
+    spikes += (uint64_t)n;
+  }
+  return spikes;
+}
+
+static uint64_t popcount(const uint64_t *words, size_t n) {
+  uint64_t sum = 0;
+  for (size_t i = 0; i < n; i++) sum += (uint64_t)__builtin_popcountll(words[i]);
+  return sum;
+}
+
+static void dense(const int8_t *weights, uint32_t quads, const uint8_t *const *x, uint32_t n,
+                  int32_t (*acc)[SNN_LANES]) {
+  for (uint32_t i = 0; i < n; i++)
+    for (uint32_t c = 0; c < 4 * quads; c++)
+      for (uint32_t lane = 0; lane < SNN_LANES; lane++)
+        acc[i][lane] += x[i][c] * weights[(size_t)(c / 4) * 4 * SNN_LANES + 4 * lane + c % 4];
+}
+
+static void interleave(const int8_t *rows, size_t stride, uint32_t n_rows, int8_t *to) {
+  for (uint32_t c = 0; c < n_rows; c++)
+    for (uint32_t lane = 0; lane < SNN_LANES; lane++)
+      to[(size_t)(c / 4) * 4 * SNN_LANES + 4 * lane + c % 4] = (int8_t)weight(rows + c * stride, lane);
+}
+
+const snn_int8_kernels snn_int8_scalar = {.name = "scalar",
+                                          .list = list,
+                                          .add_rows = add_rows,
+                                          .add_spikes = add_spikes,
+                                          .fire = fire,
+                                          .count = count,
+                                          .popcount = popcount,
+                                          .dense = dense,
+                                          .interleave = interleave};

@@ -1,0 +1,523 @@
+/* Making the integer form: which layers share units, how large a unit is, what fits into 32 bits. Invariant: every
+ * bound stated in int8_model.h holds of what leaves here. Packing itself is int8_pack.c. */
+#include "sim/int8_model.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "sim/int8_pack.h"
+#include "snn/calibrate.h"
+
+enum {
+  MOST_FRACTION = 10,
+  STATIC_BITS = 17,       /* constant currents stay below 2^17 units: 2^29 in 4096 steps */
+  THETA_BITS = 24,        /* thresholds */
+  STATIC_THETA_BITS = 14, /* where there are constant currents, so that these may be 8 thresholds */
+  UNUSED_LEVEL = 1 << 30  /* of lanes that no neuron has */
+};
+#define CURRENT_BUDGET 1073741824.0 /* 2^30: what T steps of all other currents may add up to */
+
+typedef struct maker {
+  const snn_network *net;
+  snn_plan plan;
+  snn_int8_model *m;
+  uint32_t threads;
+  snn_error *err;
+  const float **amplitude; /* [n_nodes]: worth of one event, [c]; NULL: no events */
+  uint32_t *class_of;      /* [n_nodes + 1]: layers that share units; the readout is n_nodes */
+  float **coarse;          /* [n_nodes + 1], by class: coarse units, [c] */
+  double *bound;           /* [n_nodes + 1]: largest current of a step, in coarse units, static ones aside */
+  uint32_t *fraction;      /* [n_nodes + 1], by class */
+} maker;
+
+static snn_status unsupported(const snn_network *net, uint32_t node, snn_error *err, const char *why) {
+  return snn_fail(err, SNN_ERR_UNSUPPORTED, net->nodes[node].name,
+                  "%s, which the int8 simulation does not take; float32 does", why);
+}
+
+static bool gathers(const snn_node *n) {
+  return n->kind == SNN_LAYER_CONCAT || n->kind == SNN_LAYER_SLICE;
+}
+
+static bool uniform_divisor(const snn_pool *pool) {
+  const snn_window *w = &pool->window;
+  return pool->count_include_pad || !(w->pad_top | w->pad_left | w->pad_bottom | w->pad_right);
+}
+
+static bool is_event(snn_int8_kind kind) {
+  return kind == SNN_INT8_SPIKES || kind == SNN_INT8_COUNTS;
+}
+
+/* What node i leaves, those before it being known. Static and inlined nodes are not asked for. */
+static snn_status kind_of(const snn_network *net, const snn_int8_kind *kinds, uint32_t i, snn_int8_kind *out,
+                          snn_error *err) {
+  const snn_node *n = &net->nodes[i];
+  snn_int8_kind from = n->n_inputs ? kinds[n->inputs[0]] : SNN_INT8_STATIC;
+  *out = SNN_INT8_GRADED;
+  if (n->kind == SNN_LAYER_NEURON) {
+    *out = SNN_INT8_SPIKES;
+  } else if (n->kind == SNN_LAYER_MAXPOOL) {
+    if (from == SNN_INT8_COUNTS) return unsupported(net, i, err, "a maximum of averages");
+    *out = from;
+  } else if (n->kind == SNN_LAYER_AVGPOOL) {
+    if (!is_event(from)) return unsupported(net, i, err, "an average of currents");
+    if (!uniform_divisor(&n->pool)) return unsupported(net, i, err, "an average that leaves padding out");
+    *out = SNN_INT8_COUNTS;
+  } else if (gathers(n)) {
+    *out = SNN_INT8_SPIKES;
+    for (uint32_t k = 0; k < n->n_inputs; k++) {
+      snn_int8_kind kind = kinds[n->inputs[k]];
+      if (!is_event(kind)) return unsupported(net, i, err, "a concatenation or slice of currents");
+      if (kind == SNN_INT8_COUNTS) *out = kind;
+    }
+  }
+  return SNN_OK;
+}
+
+/* Fills kinds[n_nodes]; is_static and stored say which nodes are constant in time, and leave something. */
+static snn_status find_kinds(const snn_network *net, snn_int8_kind *kinds, snn_error *err) {
+  for (uint32_t i = 0; i < net->n_nodes; i++) {
+    const snn_node *n = &net->nodes[i];
+    bool is_static = n->kind != SNN_LAYER_NEURON;
+    for (uint32_t k = 0; k < n->n_inputs; k++) is_static = is_static && kinds[n->inputs[k]] == SNN_INT8_STATIC;
+    kinds[i] = SNN_INT8_STATIC;
+    if (is_static) continue;
+    if (n->kind == SNN_LAYER_CONV && !is_event(kinds[n->inputs[0]]))
+      return unsupported(net, i, err, "a convolution of values that are not spikes");
+    snn_status status = kind_of(net, kinds, i, &kinds[i], err);
+    if (status != SNN_OK) return status;
+  }
+  return SNN_OK;
+}
+
+snn_status snn_int8_check(const snn_network *net, snn_error *err) {
+  snn_int8_kind *kinds = snn_alloc_array(net->n_nodes, sizeof *kinds);
+  if (!kinds) return snn_fail_memory(err, "the int8 network");
+  snn_status status = find_kinds(net, kinds, err);
+  free(kinds);
+  return status;
+}
+
+static void *lend(maker *k, size_t n, size_t size) {
+  return snn_arena_alloc(&k->plan.arena, n, size); /* for the time of making only */
+}
+
+/* Concatenations and slices: their pieces are in the plan's stages. */
+static void gather_amplitudes(const maker *k, uint32_t node, float *worth) {
+  for (uint32_t s = 0; s < k->plan.n_stages; s++) {
+    const snn_stage *stage = &k->plan.stages[s];
+    if (stage->node != node || !stage->pieces) continue;
+    for (uint32_t p = 0; p < stage->n_pieces; p++)
+      memcpy(worth + stage->pieces[p].to, k->amplitude[stage->pieces[p].source] + stage->pieces[p].from,
+             stage->pieces[p].n * sizeof *worth);
+  }
+}
+
+/* Worth of one event of every node that sends some, and how many one element may stand for. */
+static bool find_amplitudes(maker *k) {
+  for (uint32_t i = 0; i < k->net->n_nodes; i++) {
+    const snn_node *n = &k->net->nodes[i];
+    if (!is_event(k->m->kinds[i])) continue;
+    float *worth = lend(k, n->shape.c, sizeof *worth);
+    if (!worth) return false;
+    k->amplitude[i] = worth;
+    k->m->multiplicity[i] = 1;
+    if (n->kind == SNN_LAYER_NEURON) {
+      for (uint32_t c = 0; c < n->shape.c; c++) worth[c] = n->neurons.amplitude[n->neurons.n == 1 ? 0 : c];
+      continue;
+    }
+    for (uint32_t p = 0; p < n->n_inputs; p++)
+      if (k->m->multiplicity[n->inputs[p]] > k->m->multiplicity[i])
+        k->m->multiplicity[i] = k->m->multiplicity[n->inputs[p]];
+    const float *from = k->amplitude[n->inputs[0]];
+    if (n->kind == SNN_LAYER_AVGPOOL) {
+      size_t area = (size_t)n->pool.window.kernel_h * n->pool.window.kernel_w, most;
+      if (!snn_mul(area, k->m->multiplicity[i], &most) || most > 1 << 16) return false;
+      k->m->multiplicity[i] = (uint32_t)most;
+      for (uint32_t c = 0; c < n->shape.c; c++) worth[c] = from[c] / (float)area;
+    } else if (n->kind == SNN_LAYER_MAXPOOL) {
+      memcpy(worth, from, n->shape.c * sizeof *worth);
+    } else {
+      gather_amplitudes(k, i, worth);
+    }
+  }
+  return true;
+}
+
+static bool sums(const snn_stage *stage) {
+  return stage->kind != SNN_LAYER_AVGPOOL && stage->kind != SNN_LAYER_MAXPOOL && !stage->pieces;
+}
+
+static uint32_t key_of(const maker *k, const snn_stage *stage) {
+  return stage->sink == SNN_SINK_SCORES ? k->net->n_nodes : stage->node;
+}
+
+static uint32_t root(const maker *k, uint32_t i) {
+  while (k->class_of[i] != i) i = k->class_of[i];
+  return i;
+}
+
+static void find_classes(maker *k) {
+  for (uint32_t i = 0; i <= k->net->n_nodes; i++) k->class_of[i] = i;
+  for (uint32_t s = k->plan.n_static; s < k->plan.n_stages; s++) {
+    const snn_stage *stage = &k->plan.stages[s];
+    for (uint32_t t = 0; t < stage->n_terms; t++)
+      if (!stage->terms[t].is_conv && k->m->kinds[stage->terms[t].source] == SNN_INT8_GRADED &&
+          stage->kind != SNN_LAYER_AVGPOOL)
+        k->class_of[root(k, key_of(k, stage))] = root(k, stage->terms[t].source);
+  }
+}
+
+/* Coarse units: the largest weight is 127, and a threshold no more than 2^16 (2^14 beside constant currents). */
+static bool find_units(maker *k) {
+  for (uint32_t s = k->plan.n_static; s < k->plan.n_stages; s++) {
+    const snn_stage *stage = &k->plan.stages[s];
+    if (!sums(stage)) continue;
+    uint32_t class = root(k, key_of(k, stage)), channels = stage->shape.c;
+    if (!k->coarse[class] && !(k->coarse[class] = lend(k, channels, sizeof(float)))) return false;
+    for (uint32_t t = 0; t < stage->n_terms; t++)
+      if (stage->terms[t].is_conv)
+        snn_int8_widest(&stage->terms[t].conv, k->amplitude[stage->terms[t].source], k->threads, k->coarse[class]);
+  }
+  for (uint32_t s = k->plan.n_static; s < k->plan.n_stages; s++) {
+    const snn_stage *stage = &k->plan.stages[s];
+    if (!sums(stage)) continue;
+    float *unit = k->coarse[root(k, key_of(k, stage))];
+    bool has_static = false;
+    for (uint32_t t = 0; t < stage->n_terms; t++)
+      has_static = has_static || k->m->kinds[stage->terms[t].source] == SNN_INT8_STATIC;
+    for (uint32_t c = 0; c < stage->shape.c; c++) {
+      float least = 0;
+      if (stage->theta)
+        least = fmaxf(stage->theta[c], stage->fire[c]) / (has_static ? 1 << STATIC_THETA_BITS : 1 << 16);
+      for (uint32_t t = 0; unit[c] == 0 && t < stage->n_terms; t++) /* no weights: what is added as it is */
+        if (!stage->terms[t].is_conv && k->amplitude[stage->terms[t].source])
+          least = fmaxf(least, k->amplitude[stage->terms[t].source][c] / 128);
+      least = fmaxf(least, fabsf(stage->bias[c]) / (1 << 16));
+      unit[c] = fmaxf(unit[c], least);
+    }
+  }
+  for (uint32_t i = 0; i <= k->net->n_nodes; i++)
+    for (uint32_t c = 0; k->coarse[i] && c < k->net->nodes[i < k->net->n_nodes ? i : i - 1].shape.c; c++)
+      if (!(k->coarse[i][c] > 1e-30f)) k->coarse[i][c] = 1.0f; /* nothing ever arrives there */
+  return true;
+}
+
+/* An average pool that a convolution may look through: its taps are then those of the pool's windows. */
+static const snn_pool *pool_behind(const maker *k, const snn_term *term) {
+  const snn_node *n = &k->net->nodes[term->source];
+  bool plain = term->conv.group_in == term->conv.in_c;
+  return plain && n->kind == SNN_LAYER_AVGPOOL && k->m->kinds[n->inputs[0]] == SNN_INT8_SPIKES ? &n->pool : NULL;
+}
+
+static void find_looked_through(maker *k) {
+  for (uint32_t i = 0; i < k->net->n_nodes; i++) k->m->looked_through[i] = k->net->nodes[i].kind == SNN_LAYER_AVGPOOL;
+  for (uint32_t s = k->plan.n_static; s < k->plan.n_stages; s++) {
+    const snn_stage *stage = &k->plan.stages[s];
+    for (uint32_t t = 0; t < stage->n_terms; t++)
+      if (!stage->terms[t].is_conv || !pool_behind(k, &stage->terms[t]))
+        k->m->looked_through[stage->terms[t].source] = false;
+    for (uint32_t p = 0; p < stage->n_pieces; p++) k->m->looked_through[stage->pieces[p].source] = false;
+  }
+}
+
+/* Narrow layers compute neighbours of a row together, as many as fill a group of lanes. */
+static uint32_t unroll_of(const snn_stage *stage) {
+  uint32_t n = SNN_LANES / stage->shape.c;
+  for (uint32_t t = 0; t < stage->n_terms; t++) {
+    const snn_term *term = &stage->terms[t];
+    if (term->is_conv && (term->conv.group_in != term->conv.in_c || term->conv.dilation_w != 1)) return 1;
+  }
+  if (n > stage->shape.w) n = stage->shape.w;
+  return n ? n : 1;
+}
+
+/* Pairs of output and tap of one axis that meet at each of `in` inputs, times what each output weighs (NULL: 1). */
+static uint32_t *reach_of(maker *k, uint32_t in, uint32_t out, uint32_t kernel, uint32_t stride, uint32_t dilation,
+                          uint32_t pad, const uint32_t *weight) {
+  uint32_t *reach = snn_arena_alloc(&k->m->arena, in, sizeof *reach);
+  for (uint32_t o = 0; reach && o < out; o++)
+    for (uint32_t tap = 0; tap < kernel; tap++) {
+      int64_t at = (int64_t)o * stride + (int64_t)tap * dilation - pad;
+      if (at >= 0 && at < in) reach[at] += weight ? weight[o] : 1;
+    }
+  return reach;
+}
+
+static bool find_reach(maker *k, snn_int8_term *term) {
+  const snn_conv_args *a = &term->conv;
+  term->reach_h = reach_of(k, a->in_h, a->out_h, a->kernel_h, a->stride_h, a->dilation_h, a->pad_top, NULL);
+  term->reach_w = reach_of(k, a->in_w, a->out_w, a->kernel_w, a->stride_w, a->dilation_w, a->pad_left, NULL);
+  if (!term->reach_h || !term->reach_w || !term->pool) return term->reach_h && term->reach_w;
+  const snn_window *w = &term->pool->window;
+  snn_shape s = k->net->nodes[term->pooled].shape;
+  term->pooled_reach_h = reach_of(k, s.h, a->in_h, w->kernel_h, w->stride_h, w->dilation_h, w->pad_top, term->reach_h);
+  term->pooled_reach_w = reach_of(k, s.w, a->in_w, w->kernel_w, w->stride_w, w->dilation_w, w->pad_left, term->reach_w);
+  return term->pooled_reach_h && term->pooled_reach_w;
+}
+
+static snn_status make_conv(maker *k, const snn_stage *stage, const snn_int8_layer *layer, const snn_term *from,
+                            snn_int8_term *to) {
+  const snn_conv_args *a = &from->conv;
+  *to = (snn_int8_term){.is_conv = true, .source = from->source, .pooled = from->source, .conv = *a};
+  to->is_grouped = a->group_in != a->in_c;
+  to->pool = pool_behind(k, from);
+  if (to->pool) to->pooled = k->net->nodes[from->source].inputs[0];
+  to->columns = (layer->unroll - 1) * a->stride_w + (a->kernel_w - 1) * a->dilation_w + 1;
+  if (layer->unroll == 1) to->columns = a->kernel_w;
+  size_t rows = (size_t)a->kernel_h * to->columns * a->in_c, bytes;
+  if (to->is_grouped) {
+    rows = (size_t)a->kernel_h * a->kernel_w * a->group_in;
+    bytes = rows * a->out_c;
+  } else if (rows >= UINT32_MAX - 4 || !snn_mul(rows + 4, layer->lanes, &bytes)) { /* `dense` reads whole quads */
+    return snn_fail(k->err, SNN_ERR_TOO_LARGE, NULL, "the int8 weights are too many");
+  }
+  int8_t *weights = snn_arena_alloc(&k->m->arena, bytes, 1);
+  int32_t *positive = snn_arena_alloc(&k->m->arena, a->out_c, sizeof *positive),
+          *negative = snn_arena_alloc(&k->m->arena, a->out_c, sizeof *negative);
+  if (!weights || !positive || !negative || !find_reach(k, to)) return snn_fail_memory(k->err, "the int8 network");
+  snn_int8_packing packing = {.conv = a,
+                              .amplitude = k->amplitude[from->source],
+                              .unit = k->coarse[root(k, key_of(k, stage))],
+                              .unroll = layer->unroll,
+                              .columns = to->columns,
+                              .groups = layer->groups,
+                              .blocks = layer->blocks,
+                              .threads = k->threads,
+                              .positive = positive,
+                              .negative = negative};
+  if (to->is_grouped)
+    snn_int8_round_plain(&packing, weights);
+  else
+    snn_int8_pack(&packing, weights);
+  k->m->bytes += bytes;
+  to->weights = weights;
+  to->positive = positive;
+  to->negative = negative;
+  return SNN_OK;
+}
+
+/* Sites, groups and blocks of a stage, and its convolutions. */
+static snn_status make_layer(maker *k, const snn_stage *stage, snn_int8_layer *layer) {
+  layer->unroll = unroll_of(stage);
+  layer->sites_w = (stage->shape.w + layer->unroll - 1) / layer->unroll;
+  uint32_t groups = snn_words(layer->unroll * stage->shape.c);
+  layer->blocks = (groups + SNN_INT8_BLOCK_GROUPS - 1) / SNN_INT8_BLOCK_GROUPS;
+  layer->groups = (groups + layer->blocks - 1) / layer->blocks;
+  layer->lanes = layer->blocks * layer->groups * SNN_LANES;
+  snn_int8_term *terms = snn_arena_alloc(&k->m->arena, stage->n_terms, sizeof *terms);
+  uint32_t *statics = snn_arena_alloc(&k->m->arena, stage->n_terms, sizeof *statics);
+  if (!terms || !statics) return snn_fail_memory(k->err, "the int8 network");
+  snn_status status = SNN_OK;
+  for (uint32_t t = 0; status == SNN_OK && t < stage->n_terms; t++) {
+    const snn_term *from = &stage->terms[t];
+    if (k->m->kinds[from->source] == SNN_INT8_STATIC)
+      statics[layer->n_statics++] = from->source;
+    else if (from->is_conv)
+      status = make_conv(k, stage, layer, from, &terms[layer->n_terms++]);
+    else
+      terms[layer->n_terms++] = (snn_int8_term){.source = from->source, .pooled = from->source};
+  }
+  layer->terms = terms;
+  layer->statics = statics;
+  return status;
+}
+
+/* The largest current a step may bring, in coarse units: all positive weights firing, or all negative ones. */
+static double bound_of(const maker *k, const snn_stage *stage, const snn_int8_layer *layer, double *flow) {
+  const float *unit = k->coarse[root(k, key_of(k, stage))];
+  double most = 0, passed = 0;
+  for (uint32_t c = 0; c < stage->shape.c; c++) {
+    double positive = 0, negative = 0, other = fabs((double)stage->bias[c]) / (double)unit[c];
+    for (uint32_t t = 0; t < layer->n_terms; t++) {
+      const snn_int8_term *term = &layer->terms[t];
+      double times = k->m->multiplicity[term->source];
+      if (term->is_conv) {
+        positive += times * term->positive[c];
+        negative += times * term->negative[c];
+      } else if (k->amplitude[term->source]) {
+        other += times * (double)k->amplitude[term->source][c] / (double)unit[c];
+      }
+    }
+    double here = (positive > negative ? positive : negative) + other + 1;
+    if (here > most) most = here;
+  }
+  for (uint32_t t = 0; t < layer->n_terms; t++)
+    if (!layer->terms[t].is_conv && k->m->kinds[layer->terms[t].source] == SNN_INT8_GRADED)
+      passed += flow[layer->terms[t].source];
+  return most + passed;
+}
+
+static void find_bounds(maker *k, double *theta_most, bool *has_static) {
+  for (uint32_t s = k->plan.n_static; s < k->plan.n_stages; s++) {
+    const snn_stage *stage = &k->plan.stages[s];
+    if (!sums(stage)) {
+      if (stage->kind == SNN_LAYER_MAXPOOL) k->bound[stage->node] = k->bound[stage->terms[0].source];
+      continue;
+    }
+    const snn_int8_layer *layer = &k->m->layers[s];
+    uint32_t class = root(k, key_of(k, stage));
+    k->bound[key_of(k, stage)] = bound_of(k, stage, layer, k->bound);
+    if (layer->n_statics) has_static[class] = true;
+    for (uint32_t c = 0; stage->theta && c < stage->shape.c; c++)
+      theta_most[class] =
+          fmax(theta_most[class], (double)fmaxf(stage->theta[c], stage->fire[c]) / (double)k->coarse[class][c]);
+  }
+}
+
+/* As much fraction as 32 bits leave room for at the largest T; where there is room for none, a smaller T. */
+static snn_status find_fractions(maker *k) {
+  uint32_t n = k->net->n_nodes + 1;
+  double *theta_most = lend(k, n, sizeof *theta_most), *most = lend(k, n, sizeof *most);
+  bool *has_static = lend(k, n, sizeof *has_static);
+  if (!theta_most || !most || !has_static) return snn_fail_memory(k->err, "the int8 network");
+  find_bounds(k, theta_most, has_static);
+  for (uint32_t i = 0; i < n; i++) most[root(k, i)] = fmax(most[root(k, i)], k->bound[i]);
+  k->m->most_timesteps = SNN_MAX_TIMESTEPS;
+  for (uint32_t i = 0; i < n; i++) {
+    double limit = has_static[i] ? 1 << STATIC_THETA_BITS : 1 << THETA_BITS;
+    uint32_t f = MOST_FRACTION;
+    while (f && (ldexp(most[i], (int)f) * SNN_MAX_TIMESTEPS > CURRENT_BUDGET || ldexp(theta_most[i], (int)f) > limit))
+      f--;
+    k->fraction[i] = f;
+    if (most[i] * k->m->most_timesteps > CURRENT_BUDGET) k->m->most_timesteps = (uint32_t)(CURRENT_BUDGET / most[i]);
+  }
+  if (!k->m->most_timesteps)
+    return snn_fail(k->err, SNN_ERR_UNSUPPORTED, NULL, "its currents are too large for the int8 simulation");
+  return SNN_OK;
+}
+
+/* An even number of units. */
+static int32_t even(double x) {
+  return 2 * (int32_t)fmax(1, rint(x / 2));
+}
+
+/* What follows from the units: thresholds, biases and the worth of what is added as it is. */
+static snn_status make_numbers(maker *k, const snn_stage *stage, snn_int8_layer *layer) {
+  uint32_t class = root(k, key_of(k, stage)), channels = stage->shape.c;
+  snn_arena *arena = &k->m->arena;
+  float *unit = snn_arena_alloc(arena, channels, sizeof *unit),
+        *per_unit = snn_arena_alloc(arena, layer->lanes, sizeof *per_unit);
+  int32_t *numbers = snn_arena_alloc(arena, (size_t)4 * layer->lanes, sizeof *numbers);
+  if (!unit || !per_unit || !numbers) return snn_fail_memory(k->err, "the int8 network");
+  layer->fraction = k->fraction[class];
+  layer->most_static = (float)(1 << STATIC_BITS);
+  for (uint32_t c = 0; c < channels; c++) unit[c] = ldexpf(k->coarse[class][c], -(int)layer->fraction);
+  int32_t *bias = numbers, *fire = numbers + layer->lanes, *half = fire + layer->lanes, *theta = half + layer->lanes;
+  for (uint32_t lane = 0; lane < layer->lanes; lane++) {
+    uint32_t c = lane % channels;
+    fire[lane] = half[lane] = theta[lane] = UNUSED_LEVEL;
+    if (lane >= layer->unroll * channels) continue;
+    per_unit[lane] = 1.0f / unit[c];
+    bias[lane] = (int32_t)rint((double)stage->bias[c] / (double)unit[c]);
+    if (!stage->theta) continue;
+    fire[lane] = even((double)stage->fire[c] / (double)unit[c]);
+    half[lane] = fire[lane] / 2;
+    theta[lane] = even((double)stage->theta[c] / (double)unit[c]);
+  }
+  layer->unit = unit;
+  layer->per_unit = per_unit;
+  layer->bias = bias;
+  layer->fire = fire;
+  layer->half_fire = half;
+  layer->theta = theta;
+  for (uint32_t t = 0; t < layer->n_terms; t++) {
+    snn_int8_term *term = (snn_int8_term *)(uintptr_t)&layer->terms[t];
+    const float *worth = k->amplitude[term->source];
+    if (term->is_conv || !worth) continue;
+    int32_t *amount = snn_arena_alloc(arena, layer->lanes, sizeof *amount);
+    if (!amount) return snn_fail_memory(k->err, "the int8 network");
+    for (uint32_t lane = 0; lane < layer->unroll * channels; lane++)
+      amount[lane] = (int32_t)rint((double)worth[lane % channels] / (double)unit[lane % channels]);
+    term->amount = amount;
+  }
+  return SNN_OK;
+}
+
+static snn_status make(maker *k) {
+  uint32_t n = k->net->n_nodes;
+  snn_int8_model *m = k->m;
+  m->n_stages = k->plan.n_stages;
+  m->kinds = snn_arena_alloc(&m->arena, n, sizeof *m->kinds);
+  m->looked_through = snn_arena_alloc(&m->arena, n, sizeof *m->looked_through);
+  m->layers = snn_arena_alloc(&m->arena, m->n_stages, sizeof *m->layers);
+  k->amplitude = lend(k, n, sizeof *k->amplitude);
+  m->multiplicity = snn_arena_alloc(&m->arena, n, sizeof *m->multiplicity);
+  k->class_of = lend(k, (size_t)n + 1, sizeof *k->class_of);
+  k->coarse = lend(k, (size_t)n + 1, sizeof *k->coarse);
+  k->bound = lend(k, (size_t)n + 1, sizeof *k->bound);
+  k->fraction = lend(k, (size_t)n + 1, sizeof *k->fraction);
+  if (!m->kinds || !m->looked_through || !m->layers || !k->amplitude || !m->multiplicity || !k->class_of ||
+      !k->coarse || !k->bound || !k->fraction)
+    return snn_fail_memory(k->err, "the int8 network");
+  snn_status status = find_kinds(k->net, m->kinds, k->err);
+  if (status != SNN_OK) return status;
+  if (!find_amplitudes(k)) return snn_fail_memory(k->err, "the int8 network");
+  find_classes(k);
+  if (!find_units(k)) return snn_fail_memory(k->err, "the int8 network");
+  find_looked_through(k);
+  for (uint32_t s = k->plan.n_static; status == SNN_OK && s < m->n_stages; s++)
+    if (sums(&k->plan.stages[s])) status = make_layer(k, &k->plan.stages[s], &m->layers[s]);
+  if (status == SNN_OK) status = find_fractions(k);
+  for (uint32_t s = k->plan.n_static; status == SNN_OK && s < m->n_stages; s++)
+    if (sums(&k->plan.stages[s])) status = make_numbers(k, &k->plan.stages[s], &m->layers[s]);
+  return status;
+}
+
+static void free_model(void *model) {
+  snn_int8_model *m = model;
+  snn_arena_free(&m->arena);
+  free(m);
+}
+
+static snn_status make_model(const snn_network *net, uint32_t threads, snn_int8_model **out, snn_error *err) {
+  snn_int8_model *m = calloc(1, sizeof *m);
+  if (!m) return snn_fail_memory(err, "the int8 network");
+  maker k = {.net = net, .m = m, .threads = threads, .err = err};
+  snn_status status = snn_plan_compile(net, SNN_PLAN_BINARY, SNN_PLAN_DIRECT, 1, &k.plan, err);
+  if (status == SNN_OK) status = make(&k);
+  snn_plan_free(&k.plan);
+  if (status == SNN_OK)
+    *out = m;
+  else
+    free_model(m);
+  return status;
+}
+
+snn_status snn_int8_prepare(const snn_network *net, uint32_t threads, const snn_int8_model **out, snn_error *err) {
+  snn_shared *shared = net->shared;
+  snn_status status = SNN_OK;
+  pthread_mutex_lock(&shared->lock);
+  if (!shared->value) {
+    snn_int8_model *made = NULL;
+    status = make_model(net, threads, &made, err);
+    shared->value = made;
+    shared->free = free_model;
+  }
+  if (status == SNN_OK) *out = shared->value;
+  pthread_mutex_unlock(&shared->lock);
+  return status;
+}
+
+snn_status snn_int8_takes(const snn_network *net, const snn_run_options *run, snn_error *err) {
+  if (run->encoding != SNN_ENCODING_DIRECT)
+    return snn_fail(err, SNN_ERR_UNSUPPORTED, "encoding", "'%s' runs in float32 only",
+                    snn_encoding_name(run->encoding));
+  if (run->readout != SNN_READOUT_POTENTIAL)
+    return snn_fail(err, SNN_ERR_UNSUPPORTED, "readout", "'%s' runs in float32 only", snn_readout_name(run->readout));
+  snn_table_choice choice;
+  if (snn_init_needs_table(run->init) && snn_run_table(net, run, &choice) &&
+      snn_calibration_factors(choice.calibration, choice.table))
+    return snn_fail(err, SNN_ERR_UNSUPPORTED, "init", "tables that scale thresholds run in float32 only");
+  snn_shared *shared = net->shared;
+  pthread_mutex_lock(&shared->lock);
+  const snn_int8_model *m = shared->value;
+  const uint32_t most = m ? m->most_timesteps : SNN_MAX_TIMESTEPS;
+  pthread_mutex_unlock(&shared->lock);
+  if (run->timesteps > most)
+    return snn_fail(err, SNN_ERR_UNSUPPORTED, "timesteps",
+                    "%u is out of range for this network in int8; 1 to %u, or precision float32", run->timesteps, most);
+  return snn_int8_check(net, err);
+}

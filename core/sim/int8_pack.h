@@ -1,0 +1,27 @@
+/* Rounding weights to int8 and laying them out for the kernels. */
+#ifndef SNN_SIM_INT8_PACK_H
+#define SNN_SIM_INT8_PACK_H
+
+#include "sim/int8_model.h"
+
+enum { SNN_INT8_BLOCK_GROUPS = 4 }; /* groups of a block at most: 256 channels, whose 3x3 weights of 512 fit into L2 */
+
+/* unit[o] = max(unit[o], largest |w * amplitude| of output channel o, divided by 127). */
+void snn_int8_widest(const snn_conv_args *a, const float *amplitude, uint32_t threads, float *unit);
+
+/* One convolution to pack; `unit` are coarse units, [out_c]. */
+typedef struct snn_int8_packing {
+  const snn_conv_args *conv;
+  const float *amplitude, *unit;
+  uint32_t unroll, columns, groups, blocks, threads;
+  int32_t *positive, *negative; /* [out_c], out: sums of a channel's weights of either sign, without theirs */
+} snn_int8_packing;
+
+/* To [block][kernel_h][columns][in_c][groups][64]: column x of the widened kernel reaches output j of `unroll` through
+ * the kernel's own column x - j * stride, where there is one; other weights are 0. */
+void snn_int8_pack(const snn_int8_packing *p, int8_t *to);
+
+/* To [kernel_h][kernel_w][group_in][out_c]. */
+void snn_int8_round_plain(const snn_int8_packing *p, int8_t *to);
+
+#endif

@@ -1,0 +1,169 @@
+/* What a session keeps for integer runs: where things lie in a lane, and the numbers that a run's options set. All
+ * memory is allocated at creation. */
+#include "sim/int8.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/error.h"
+
+enum { MOST_START = 1 << 27 }; /* initial potentials, in units */
+
+static snn_status too_large(snn_error *err) {
+  return snn_fail(err, SNN_ERR_TOO_LARGE, NULL, "the int8 simulation of this network needs more than 64 GiB");
+}
+
+/* Reserve a * b * c * d bytes on a cache line. */
+static bool reserve(snn_int8_layout *l, size_t a, size_t b, size_t c, size_t d, size_t *offset) {
+  size_t bytes, end;
+  if (!snn_mul(a, b, &bytes) || !snn_mul(bytes, c, &bytes) || !snn_mul(bytes, d, &bytes) ||
+      !snn_add(bytes, 63, &bytes) || !snn_add(l->lane_bytes, bytes & ~(size_t)63, &end) || end > (size_t)1 << 36)
+    return false;
+  *offset = l->lane_bytes;
+  l->lane_bytes = end;
+  return true;
+}
+
+static bool place_node(const snn_int8_sim *s, snn_int8_layout *l, uint32_t i) {
+  const snn_int8_model *m = s->model;
+  const bool whole = l->kind == SNN_PLAN_WHOLE_RUN;
+  const snn_shape shape = s->net->nodes[i].shape;
+  const size_t positions = (size_t)shape.h * shape.w;
+  snn_int8_kind kind = m->kinds[i];
+  if (kind == SNN_INT8_STATIC || s->plan->edges[i].kind == SNN_EDGE_NONE ||
+      (l->kind == SNN_PLAN_BINARY && m->looked_through[i]))
+    return true;
+  if (kind == SNN_INT8_GRADED || (!whole && kind == SNN_INT8_COUNTS))
+    return reserve(l, positions, l->chunk, shape.c, sizeof(int32_t), &l->nodes[i].edge);
+  if (s->net->nodes[i].kind == SNN_LAYER_NEURON &&
+      !reserve(l, positions, snn_words(shape.c), sizeof(uint64_t), 1, &l->nodes[i].fired))
+    return false;
+  if (!whole)
+    return reserve(l, positions * snn_int8_signs(l), l->chunk, snn_words(shape.c), sizeof(uint64_t), &l->nodes[i].edge);
+  return reserve(l, positions, snn_int8_padded(shape.c),
+                 snn_int8_bytes((uint64_t)SNN_MAX_TIMESTEPS * m->multiplicity[i]), 1, &l->nodes[i].edge);
+}
+
+static bool place_stage(const snn_int8_sim *s, snn_int8_layout *l, uint32_t i) {
+  const snn_stage *stage = &s->plan->stages[i];
+  const snn_int8_layer *layer = &s->model->layers[i];
+  snn_int8_place *to = &l->stages[i];
+  const size_t positions = (size_t)stage->shape.h * stage->shape.w;
+  if (stage->kind == SNN_LAYER_MAXPOOL) {
+    const snn_window *w = &stage->pool->window;
+    return reserve(l, positions, (size_t)w->kernel_h * w->kernel_w + 1, stage->shape.c, sizeof(int32_t), &to->state);
+  }
+  if (!layer->lanes) return true;
+  const size_t sites = (size_t)stage->shape.h * layer->sites_w;
+  if (layer->n_statics && !reserve(l, sites, layer->lanes, sizeof(int32_t), 1, &to->constant)) return false;
+  if (stage->sink == SNN_SINK_SCORES)
+    return reserve(l, layer->lanes, sizeof(int64_t), (size_t)l->chunk + 1, 1, &to->state);
+  if (stage->sink != SNN_SINK_SPIKES) return true;
+  if (!reserve(l, sites, layer->lanes, sizeof(int32_t), 1, &to->state)) return false;
+  return l->kind != SNN_PLAN_SIGNED || reserve(l, sites, layer->lanes, sizeof(int32_t), 1, &to->balance);
+}
+
+static snn_status lay_out(snn_int8_sim *s, snn_plan_kind kind, uint32_t chunk, snn_error *err) {
+  snn_int8_layout *l = &s->layouts[kind];
+  *l = (snn_int8_layout){.kind = kind, .chunk = kind == SNN_PLAN_WHOLE_RUN ? 1 : chunk};
+  l->nodes = snn_arena_alloc(&s->arena, s->net->n_nodes, sizeof *l->nodes);
+  l->stages = snn_arena_alloc(&s->arena, s->plan->n_stages, sizeof *l->stages);
+  if (!l->nodes || !l->stages) return snn_fail_memory(err, "a simulation session");
+  bool fits = true;
+  for (uint32_t i = 0; fits && i < s->net->n_nodes; i++) fits = place_node(s, l, i);
+  for (uint32_t i = s->plan->n_static; fits && i < s->plan->n_stages; i++) fits = place_stage(s, l, i);
+  return fits ? SNN_OK : too_large(err);
+}
+
+/* The most that any term asks of a thread's scratch. */
+static snn_status make_scratch(snn_int8_sim *s, uint32_t threads, snn_error *err) {
+  size_t rows = 1, taps = 1, dense = 1, zeros = 4;
+  for (uint32_t i = 0; i < s->plan->n_stages; i++) {
+    const snn_int8_layer *layer = &s->model->layers[i];
+    for (uint32_t t = 0; t < layer->n_terms; t++) {
+      const snn_int8_term *term = &layer->terms[t];
+      if (!term->is_conv || term->is_grouped) continue;
+      size_t here = (size_t)term->conv.kernel_h * term->columns, events, bytes;
+      size_t padded = snn_int8_padded(term->conv.in_c);
+      if (!snn_mul(here * padded, SNN_LANES, &bytes) ||
+          !snn_mul(here * term->conv.in_c, s->model->multiplicity[term->source], &events) || events > 1 << 26)
+        return too_large(err);
+      if (term->pool) here *= (size_t)term->pool->window.kernel_h * term->pool->window.kernel_w;
+      if (events > rows) rows = events;
+      if (here > taps) taps = here;
+      if (bytes > dense) dense = bytes;
+      if (padded > zeros) zeros = padded;
+    }
+  }
+  s->scratch = snn_arena_alloc(&s->arena, threads, sizeof *s->scratch);
+  for (uint32_t i = 0; s->scratch && i < threads; i++) {
+    snn_int8_scratch *x = &s->scratch[i];
+    x->rows = snn_arena_alloc(&s->arena, rows + SNN_EVENT_SLACK, sizeof *x->rows);
+    x->taps = snn_arena_alloc(&s->arena, taps, sizeof *x->taps);
+    x->dense = snn_arena_alloc(&s->arena, dense, 1);
+    x->zeros = snn_arena_alloc(&s->arena, zeros, 1);
+    if (!x->rows || !x->taps || !x->dense || !x->zeros) return snn_fail_memory(err, "a simulation session");
+  }
+  return s->scratch ? SNN_OK : snn_fail_memory(err, "a simulation session");
+}
+
+snn_status snn_int8_sim_create(const snn_network *net, const snn_plan *plan, uint32_t threads, uint32_t chunk,
+                               snn_int8_sim *out, snn_error *err) {
+  snn_int8_sim s = {.net = net, .plan = plan, .kernels = snn_int8_kernels_get()};
+  snn_status status = snn_int8_prepare(net, threads, &s.model, err);
+  for (int k = 0; status == SNN_OK && k < SNN_PLAN_KINDS; k++) status = lay_out(&s, (snn_plan_kind)k, chunk, err);
+  if (status == SNN_OK) status = make_scratch(&s, threads, err);
+  if (status == SNN_OK) {
+    s.numbers = snn_arena_alloc(&s.arena, plan->n_stages, sizeof *s.numbers);
+    if (!s.numbers) status = snn_fail_memory(err, "a simulation session");
+  }
+  for (uint32_t i = 0; status == SNN_OK && i < plan->n_stages; i++) {
+    if (!s.model->layers[i].lanes) continue;
+    s.numbers[i].bias = snn_arena_alloc(&s.arena, s.model->layers[i].lanes, sizeof(int32_t));
+    s.numbers[i].start = snn_arena_alloc(&s.arena, s.model->layers[i].lanes, sizeof(int32_t));
+    if (!s.numbers[i].bias || !s.numbers[i].start) status = snn_fail_memory(err, "a simulation session");
+  }
+  if (status == SNN_OK)
+    *out = s;
+  else
+    snn_arena_free(&s.arena);
+  return status;
+}
+
+void snn_int8_sim_free(snn_int8_sim *s) {
+  snn_arena_free(&s->arena);
+  *s = (snn_int8_sim){0};
+}
+
+size_t snn_int8_lane_bytes(const snn_int8_sim *s) {
+  size_t most = 0;
+  for (int k = 0; k < SNN_PLAN_KINDS; k++)
+    if (s->layouts[k].lane_bytes > most) most = s->layouts[k].lane_bytes;
+  return most;
+}
+
+int32_t snn_int8_potential(float share, int32_t theta) {
+  double v = rint((double)share * theta);
+  return v > MOST_START ? MOST_START : v > -MOST_START ? (int32_t)v : -MOST_START;
+}
+
+void snn_int8_begin(snn_int8_sim *s, const snn_run_options *run, const snn_potentials *initial) {
+  const bool whole = snn_neuron_model_get(run->neuron)->whole_run != NULL;
+  const int64_t times = whole ? run->timesteps : 1;
+  for (uint32_t i = s->plan->n_static; i < s->plan->n_stages; i++) {
+    const snn_stage *stage = &s->plan->stages[i];
+    const snn_int8_layer *layer = &s->model->layers[i];
+    for (uint32_t lane = 0; lane < layer->lanes; lane++)
+      s->numbers[i].bias[lane] = (int32_t)(times * layer->bias[lane]);
+    if (stage->sink != SNN_SINK_SPIKES) continue;
+    const snn_potentials from = initial[stage->node];
+    for (uint32_t lane = 0; lane < layer->unroll * stage->shape.c; lane++) {
+      uint32_t c = lane % stage->shape.c;
+      if (from.n == 1 || from.n == stage->shape.c)
+        s->numbers[i].start[lane] = snn_int8_potential(from.values[from.n == 1 ? 0 : c], layer->theta[lane]);
+      if (run->shift)
+        s->numbers[i].bias[lane] +=
+            whole ? layer->theta[lane] / 2 : (int32_t)rint(layer->theta[lane] / (2.0 * run->timesteps));
+    }
+  }
+}

@@ -1,0 +1,298 @@
+/* The int8 simulation. The oracle is the float32 one: on networks whose weights, thresholds and biases are whole
+ * numbers of the units that int8 chooses, neither rounds, so scores, spikes and operations must be the same to the last
+ * bit, for every neuron. On other networks the same bytes must come out for any threads, chunks and batches. */
+#include "run.h"
+
+#include "sim/int8_model.h"
+
+enum { MOST = SNN_INT8_MOST };
+
+/* What one event of a channel of node i is worth; 0: it sends none. */
+static float worth_of(const builder *b, uint32_t i, uint32_t channel) {
+  const snn_node *n = &b->net->nodes[i];
+  if (n->kind == SNN_LAYER_NEURON) return n->neurons.amplitude[n->neurons.n == 1 ? 0 : channel];
+  if (n->kind == SNN_LAYER_MAXPOOL) return worth_of(b, n->inputs[0], channel);
+  if (n->kind == SNN_LAYER_AVGPOOL)
+    return worth_of(b, n->inputs[0], channel) / (float)(n->pool.window.kernel_h * n->pool.window.kernel_w);
+  if (n->kind == SNN_LAYER_SLICE) {
+    uint32_t from = channel - n->slice.pad[0] + n->slice.start[0];
+    return channel < n->slice.pad[0] || from >= b->net->nodes[n->inputs[0]].shape.c ? 1
+                                                                                    : worth_of(b, n->inputs[0], from);
+  }
+  if (n->kind == SNN_LAYER_CONCAT)
+    for (uint32_t k = 0; k < n->n_inputs; k++) {
+      uint32_t channels = b->net->nodes[n->inputs[k]].shape.c;
+      if (channel < channels) return worth_of(b, n->inputs[k], channel);
+      channel -= channels;
+    }
+  return 0;
+}
+
+/* Weights of a convolution of spikes to whole numbers up to 127 of 2^-7 (one of them 127, or the unit would be
+ * another), divided by what a spike is worth; others to dyadic numbers. */
+static void make_whole(builder *b, uint32_t node) {
+  const snn_node *n = &b->net->nodes[node];
+  const snn_window *w = &n->conv.window;
+  uint32_t source = n->inputs[0], out_c = n->shape.c, group_in = b->net->nodes[source].shape.c / n->conv.groups;
+  size_t rows = (size_t)w->kernel_h * w->kernel_w * group_in;
+  float *weights = (float *)(uintptr_t)n->conv.weights, *bias = (float *)(uintptr_t)n->conv.bias;
+  for (uint32_t o = 0; o < out_c; o++) {
+    bias[o] = roundf(bias[o] * 16) / 16;
+    for (size_t row = 0; row < rows; row++) {
+      float *x = &weights[row * out_c + o];
+      float worth = worth_of(b, source, o / (out_c / n->conv.groups) * group_in + (uint32_t)(row % group_in));
+      float q = row == group_in / 2 ? MOST : roundf(fminf(fmaxf(*x * 128, -MOST), MOST));
+      *x = worth > 0 ? q / 128 / worth : roundf(*x * 16) / 16;
+    }
+  }
+}
+
+static void make_all_whole(builder *b) {
+  make_dyadic(b);
+  for (uint32_t i = 0; i < b->net->n_nodes; i++)
+    if (b->net->nodes[i].kind == SNN_LAYER_CONV) make_whole(b, i);
+}
+
+static uint32_t add_slice(builder *b, uint32_t source, uint32_t channels, uint32_t pad) {
+  snn_shape s = b->net->nodes[source].shape;
+  snn_slice slice = {.pad = {pad, 0, 0}, .step = {2, 2}};
+  snn_node node = {.kind = SNN_LAYER_SLICE, .shape = {channels, (s.h + 1) / 2, (s.w + 1) / 2}, .slice = slice};
+  return append(b, node, 1, &source);
+}
+
+static uint32_t add_concat(builder *b, uint32_t first, uint32_t second) {
+  const uint32_t inputs[] = {first, second};
+  return append(b, (snn_node){.kind = SNN_LAYER_CONCAT}, 2, inputs);
+}
+
+/* Every kind of layer that int8 takes, in widths around the 64 lanes of a group. */
+static builder whole_network(uint64_t number) {
+  static const uint32_t widths[] = {1, 3, 8, 16, 21, 32, 33, 63, 64, 65, 130, 270};
+  const uint32_t channels = widths[number % 12], other = widths[number / 12 % 6];
+  builder b = begin(number, 1 + (uint32_t)(number % 3), 14, 14 + (uint32_t)(number % 5));
+  uint32_t at = add_conv(&b, 0, channels, square(3, 1, 1), 1), first;
+  if (draw(&b, 3) == 0) at = add_pool(&b, SNN_LAYER_MAXPOOL, at, square(2, 1, 0));
+  first = at = add_neurons(&b, at, draw(&b, 2) ? 1 : channels, 1, 2);
+  at = add_conv(&b, at, channels, square(3, 1, 1), 1);
+  switch (draw(&b, 6)) {
+    case 0: at = add_sum(&b, at, first); break;
+    case 1: at = add_sum(&b, at, add_conv(&b, first, channels, square(1, 1, 0), draw(&b, 2) ? channels : 1)); break;
+    case 2: at = add_pool(&b, SNN_LAYER_MAXPOOL, at, square(2, 2, 0)); break;
+    case 3: at = add_pool(&b, SNN_LAYER_MAXPOOL, add_sum(&b, at, first), square(3, 1, 1)); break;
+    default: break;
+  }
+  at = add_neurons(&b, at, draw(&b, 2) ? 1 : channels, 0.5f, 2);
+  switch (draw(&b, 7)) {
+    case 0: at = add_pool(&b, SNN_LAYER_AVGPOOL, at, square(2, 2, 0)); break;
+    case 1: at = add_pool(&b, SNN_LAYER_MAXPOOL, at, square(2, 1, 1)); break;
+    case 2: at = add_slice(&b, at, channels + 5, channels == 1 ? 3 : 2); break;
+    case 3: at = add_concat(&b, at, add_neurons(&b, at, 1, 0.5f, 1)); break;
+    case 4: at = add_concat(&b, at, add_pool(&b, SNN_LAYER_AVGPOOL, at, square(1, 1, 0))); break;
+    case 5: at = add_neurons(&b, add_pool(&b, SNN_LAYER_AVGPOOL, at, square(2, 1, 0)), 1, 0.5f, 1); break;
+    default: break;
+  }
+  snn_window w = {.kernel_h = 2,
+                  .kernel_w = 3,
+                  .stride_h = 1,
+                  .stride_w = 1 + draw(&b, 3),
+                  .dilation_h = 1 + draw(&b, 2),
+                  .dilation_w = 1,
+                  .pad_top = 1,
+                  .pad_left = draw(&b, 3),
+                  .pad_bottom = 1,
+                  .pad_right = 1};
+  if (draw(&b, 4) == 0) w.dilation_w = 2, w.pad_right = 3;
+  at = add_neurons(&b, add_conv(&b, at, other, w, 1), other, 1, 2);
+  if (draw(&b, 3) == 0) at = add_pool(&b, SNN_LAYER_AVGPOOL, at, square(2, 1, 0));
+  add_dense(&b, at, 3 + 67 * draw(&b, 2));
+  finish(&b);
+  make_all_whole(&b);
+  return b;
+}
+
+static snn_run_options options_for(snn_neuron neuron, snn_precision precision) {
+  return (snn_run_options){
+      .timesteps = 8, .neuron = neuron, .tau = 0.5f, .init = SNN_INIT_HALF, .precision = precision};
+}
+
+static void check_whole(builder *b, uint64_t number, snn_neuron neuron, uint32_t shift, snn_init init) {
+  float *images = dyadic_images(b, 2);
+  snn_session *s = session(b->net, 1, 1 + draw(b, 9));
+  snn_run_options o = options_for(neuron, SNN_PRECISION_FLOAT32);
+  const uint32_t checkpoints[] = {3, 8};
+  o.shift = shift;
+  o.init = init;
+  if (snn_neuron_has_steps(neuron)) {
+    o.checkpoints = checkpoints;
+    o.n_checkpoints = 2;
+  }
+  answers want = run(b->net, s, images, 2, &o);
+  o.precision = SNN_PRECISION_INT8;
+  answers got = run(b->net, s, images, 2, &o);
+  for (size_t i = 0; i < want.n_scores; i++)
+    if (want.scores[i] != got.scores[i])
+      fail_msg("network %d, %s, shift %u: score %zu is %.9g, not %.9g", (int)number, snn_neuron_name(neuron), shift, i,
+               (double)got.scores[i], (double)want.scores[i]);
+  for (size_t i = 0; i < 3 * want.n_counts; i++)
+    if (want.counts[i] != got.counts[i])
+      fail_msg("network %d, %s: counter %zu of layer %zu is %llu, not %llu", (int)number, snn_neuron_name(neuron),
+               i / want.n_counts, i % snn_network_layers(b->net), (unsigned long long)got.counts[i],
+               (unsigned long long)want.counts[i]);
+  free_answers(&want);
+  free_answers(&got);
+  snn_session_free(s);
+}
+
+static void test_whole_numbers_are_exact(void **state) {
+  (void)state;
+  for (uint64_t number = 0; number < 60; number++) {
+    builder b = whole_network(number);
+    snn_error err = {0};
+    if (snn_int8_takes(b.net, &(snn_run_options){0}, &err) != SNN_OK) fail_msg("%s: %s", err.where, err.text);
+    snn_neuron neuron = (snn_neuron)(number % SNN_NEURON_COUNT);
+    check_whole(&b, number, SNN_NEURON_IF, number % 2, number % 3 ? SNN_INIT_HALF : SNN_INIT_ZERO);
+    if (neuron != SNN_NEURON_IF) check_whole(&b, number, neuron, number % 2, SNN_INIT_HALF);
+    snn_network_free(b.net);
+  }
+}
+
+/* Networks on which int8 does round: the same bytes for any team, chunk, batch and set of checkpoints. */
+static void test_same_bytes(void **state) {
+  (void)state;
+  uint32_t taken = 0;
+  for (uint64_t number = 0; number < 30; number++) {
+    builder b = number % 2 ? small_network(number, 0.7f) : whole_network(number);
+    float *images = random_images(&b, 3);
+    snn_run_options o = options_for((snn_neuron)(number % SNN_NEURON_COUNT), SNN_PRECISION_INT8);
+    const uint32_t checkpoints[] = {2, 5, 13};
+    o.timesteps = 13;
+    o.tau = 0.7f;
+    if (number % 2 == 0) /* no longer whole */
+      for (uint32_t i = 0; i < b.net->n_nodes; i++)
+        if (b.net->nodes[i].kind == SNN_LAYER_NEURON) *(float *)(uintptr_t)b.net->nodes[i].neurons.theta *= 1.1f;
+    if (snn_int8_takes(b.net, &o, NULL) == SNN_OK) {
+      taken++;
+      snn_session *one = session(b.net, 1, 13), *many = session(b.net, 2 + (uint32_t)(number % 2), 1 + draw(&b, 6));
+      if (snn_neuron_has_steps(o.neuron)) {
+        o.checkpoints = checkpoints;
+        o.n_checkpoints = 3;
+      }
+      for (size_t batch = 1; batch <= 3; batch++) {
+        answers want = run(b.net, one, images, batch, &o), got = run(b.net, many, images, batch, &o),
+                again = run(b.net, many, images, batch, &o);
+        assert_same(&want, &got);
+        assert_same(&got, &again);
+        free_answers(&want);
+        free_answers(&got);
+        free_answers(&again);
+      }
+      snn_session_free(one);
+      snn_session_free(many);
+    }
+    snn_network_free(b.net);
+  }
+  assert_true(taken >= 20);
+}
+
+/* First spikes and early ends look at single steps. */
+static void test_single_steps(void **state) {
+  (void)state;
+  builder b = whole_network(31);
+  float *image = dyadic_images(&b, 1);
+  snn_session *s = session(b.net, 2, 5);
+  const size_t layers = snn_network_layers(b.net), classes = snn_network_classes(b.net);
+  for (uint32_t patience = 0; patience < 3; patience++) {
+    float scores[2][128], steps[2][8 * 128] = {{0}};
+    uint64_t counts[2][3 * 64];
+    snn_first_spikes first[2][64];
+    uint32_t used[2];
+    assert_true(layers <= 64 && classes <= 128);
+    for (int k = 0; k < 2; k++) {
+      snn_run_options o = options_for(SNN_NEURON_IF, k ? SNN_PRECISION_INT8 : SNN_PRECISION_FLOAT32);
+      snn_run_stats stats = {counts[k], counts[k] + layers, counts[k] + 2 * layers, first[k], &used[k], steps[k]};
+      snn_error err = {0};
+      o.stop_patience = patience;
+      o.stop_margin = 0.05f;
+      if (snn_session_run(s, image, 1, &o, scores[k], &stats, &err) != SNN_OK) fail_msg("%s", err.text);
+    }
+    assert_int_equal(used[0], used[1]);
+    assert_memory_equal(scores[0], scores[1], classes * sizeof(float));
+    assert_memory_equal(steps[0], steps[1], used[0] * classes * sizeof(float));
+    assert_memory_equal(counts[0], counts[1], 3 * layers * sizeof(uint64_t));
+    assert_memory_equal(first[0], first[1], layers * sizeof(snn_first_spikes));
+  }
+  snn_session_free(s);
+  snn_network_free(b.net);
+}
+
+static void refuses(const snn_network *net, const snn_run_options *o, const char *field, const char *text) {
+  snn_session *s = session(net, 1, 0);
+  float *image = calloc(snn_shape_size(snn_network_input(net)), sizeof *image), scores[128];
+  snn_error err = {0};
+  assert_int_equal(snn_session_run(s, image, 1, o, scores, NULL, &err), SNN_ERR_ARGUMENT);
+  assert_string_equal(err.where, field);
+  if (!strstr(err.text, text)) fail_msg("'%s' does not say '%s'", err.text, text);
+  free(image);
+  snn_session_free(s);
+}
+
+/* What int8 does not take is refused, with the layer's name and a way out. */
+static void test_refusals(void **state) {
+  (void)state;
+  const snn_run_options o = options_for(SNN_NEURON_IF, SNN_PRECISION_INT8);
+  builder b = begin(1, 1, 4, 4);
+  uint32_t at = add_neurons(&b, add_conv(&b, 0, 3, square(3, 1, 1), 1), 1, 1, 1);
+  add_dense(&b, add_conv(&b, at, 3, square(1, 1, 0), 1), 2); /* a linear bottleneck */
+  finish(&b);
+  refuses(b.net, &o, "precision", "layer4: a convolution of values that are not spikes");
+  assert_int_equal(snn_run_defaults(b.net).precision, SNN_PRECISION_FLOAT32);
+  snn_network_free(b.net);
+  b = begin(2, 1, 4, 4);
+  at = add_neurons(&b, add_conv(&b, 0, 3, square(3, 1, 1), 1), 1, 1, 1);
+  snn_window w = square(3, 1, 1);
+  add_dense(&b, add_pool(&b, SNN_LAYER_AVGPOOL, at, w), 2);
+  finish(&b);
+  refuses(b.net, &o, "precision", "padding");
+  snn_network_free(b.net);
+}
+
+/* 2176 weights of 127 in one channel: 4096 steps of them do not fit into 32 bits, some fewer do, exactly. */
+static void test_longest_run(void **state) {
+  (void)state;
+  builder b = begin(3, 1, 8, 16);
+  uint32_t at = add_neurons(&b, add_conv(&b, 0, 17, square(1, 1, 0), 1), 1, 1, 1);
+  at = add_neurons(&b, add_dense(&b, at, 2), 1, 1, 1);
+  add_dense(&b, at, 2);
+  finish(&b);
+  make_all_whole(&b);
+  float *weights = (float *)(uintptr_t)b.net->nodes[3].conv.weights;
+  for (uint32_t i = 0; i < 2176; i++) {
+    weights[2 * i] = 127.0f / 128;
+    weights[2 * i + 1] = -127.0f / 128;
+  }
+  float *bias = (float *)(uintptr_t)b.net->nodes[1].conv.bias, image[128] = {0}, scores[2][2];
+  for (int c = 0; c < 17; c++) bias[c] = 2; /* all fire, at every step */
+  snn_run_options o = options_for(SNN_NEURON_IF, SNN_PRECISION_INT8);
+  o.timesteps = 4096;
+  refuses(b.net, &o, "precision", "timesteps: 4096 is out of range for this network in int8; 1 to 38");
+  snn_session *s = session(b.net, 1, 64);
+  o.timesteps = 3800;
+  for (int k = 0; k < 2; k++) {
+    o.precision = k ? SNN_PRECISION_INT8 : SNN_PRECISION_FLOAT32;
+    assert_int_equal(snn_session_run(s, image, 1, &o, scores[k], NULL, NULL), SNN_OK);
+  }
+  assert_memory_equal(scores[0], scores[1], sizeof scores[0]);
+  snn_session_free(s);
+  snn_network_free(b.net);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_whole_numbers_are_exact),
+      cmocka_unit_test(test_same_bytes),
+      cmocka_unit_test(test_single_steps),
+      cmocka_unit_test(test_refusals),
+      cmocka_unit_test(test_longest_run),
+  };
+  return cmocka_run_group_tests_name("int8", tests, NULL, NULL);
+}

@@ -1,0 +1,341 @@
+/* Every integer kernel table of this machine against definitions written here, lane by lane: worst-case spikes and
+ * weights included, around the widths of vectors and the number of additions that 16 bits hold. Arrays are as long as
+ * the contract says, so that a sanitizer sees one step too far. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "kernels/int8.h"
+#include "kernels/kernels.h"
+
+static uint64_t seed;
+
+static uint32_t draw(uint32_t n) {
+  seed ^= seed << 13;
+  seed ^= seed >> 7;
+  seed ^= seed << 17;
+  return (uint32_t)((seed >> 16) % n);
+}
+
+/* n elements on a cache line, as the library's own arrays are; bytes must be a multiple of 64. */
+static void *exactly(size_t n, size_t size) {
+  void *p = aligned_alloc(64, n * size);
+  assert_non_null(p);
+  return p;
+}
+
+#define FOR_TABLES(k)                                         \
+  for (unsigned i_ = 0; snn_int8_kernels_available(i_); i_++) \
+    for (const snn_int8_kernels *k = snn_int8_kernels_available(i_); k; k = NULL)
+
+/* Weights [rows][lanes] to the kernels' bytes. */
+static int8_t *pack(const int8_t *w, uint32_t rows, uint32_t groups) {
+  int8_t *to = exactly((size_t)rows * groups * SNN_LANES, 1);
+  for (uint32_t r = 0; r < rows * groups; r++)
+    for (uint32_t lane = 0; lane < SNN_LANES; lane++)
+      to[r * SNN_LANES + snn_int8_byte(lane)] =
+          (int8_t)(lane < 32 ? w[r * SNN_LANES + lane] ^ 0x80 : w[r * SNN_LANES + lane]);
+  return to;
+}
+
+typedef enum weights { RANDOM, MOST, LEAST, ALTERNATE, WEIGHTS } weights;
+
+static int8_t draw_weight(weights kind, uint32_t lane) {
+  switch (kind) {
+    case MOST: return SNN_INT8_MOST;
+    case LEAST: return -SNN_INT8_MOST;
+    case ALTERNATE: return lane % 2 ? -SNN_INT8_MOST : SNN_INT8_MOST;
+    default: return (int8_t)((int)draw(2 * SNN_INT8_MOST + 1) - SNN_INT8_MOST);
+  }
+}
+
+static void check_rows(weights kind, uint32_t groups, uint32_t n) {
+  enum { ROWS = 7 };
+  const uint32_t lanes = groups * SNN_LANES;
+  int8_t w[ROWS * SNN_INT8_GROUPS * SNN_LANES];
+  for (uint32_t i = 0; i < ROWS * lanes; i++) w[i] = draw_weight(kind, i);
+  int8_t *packed = pack(w, ROWS, groups);
+  uint32_t *rows = malloc(n ? n * sizeof *rows : 1);
+  int32_t *want = exactly(lanes, sizeof *want), *got = exactly(lanes, sizeof *got);
+  for (uint32_t i = 0; i < n; i++) rows[i] = draw(ROWS);
+  for (int add = 0; add < 2; add++) FOR_TABLES(k) {
+      for (uint32_t l = 0; l < lanes; l++) want[l] = got[l] = (int32_t)draw(1000) - 500;
+      for (uint32_t l = 0; l < lanes; l++) {
+        if (!add) want[l] = 0;
+        for (uint32_t i = 0; i < n; i++) want[l] += w[rows[i] * lanes + l];
+      }
+      k->add_rows(packed, groups, rows, n, add == 1, got);
+      if (memcmp(want, got, lanes * sizeof *got) != 0)
+        fail_msg("%s: %u rows of %u groups, weights %d, add %d: another sum", k->name, n, groups, (int)kind, add);
+    }
+  free(packed);
+  free(rows);
+  free(want);
+  free(got);
+}
+
+static void test_rows(void **state) {
+  (void)state;
+  static const uint32_t counts[] = {0, 1, 2, 3, 15, 16, 17, 255, 256, 257, 511, 512, 513, 1500};
+  seed = 1;
+  for (uint32_t groups = 1; groups <= SNN_INT8_GROUPS; groups++)
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) check_rows(RANDOM, groups, counts[i]);
+}
+
+/* Nothing overflows, however many spikes of the largest weights come: the widening is what this would miss. */
+static void test_rows_worst_case(void **state) {
+  (void)state;
+  static const uint32_t counts[] = {255, 256, 257, 258, 259, 512, 4608, 25088};
+  seed = 2;
+  for (int kind = MOST; kind < WEIGHTS; kind++)
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) check_rows((weights)kind, 1 + draw(3), counts[i]);
+}
+
+static void test_list(void **state) {
+  (void)state;
+  seed = 3;
+  for (uint32_t words = 1; words <= 3; words++)
+    for (uint32_t density = 0; density < 12; density++) {
+      enum { TAPS = 5, STEPS = 3 };
+      uint64_t bits[TAPS][STEPS * 3];
+      snn_int8_tap taps[TAPS];
+      uint32_t want[TAPS * 3 * 64], n = 0;
+      for (uint32_t i = 0; i < TAPS; i++) {
+        taps[i] = (snn_int8_tap){bits[i], draw(100000)};
+        for (uint32_t w = 0; w < STEPS * words; w++) {
+          bits[i][w] = density == 11 ? ~0ull : 0;
+          for (uint32_t c = 0; c < 64; c++) bits[i][w] |= (uint64_t)(draw(10) < density) << c;
+        }
+        for (uint32_t c = 0; c < 64 * words; c++)
+          if (bits[i][words + c / 64] >> (c % 64) & 1) want[n++] = taps[i].row + c;
+      }
+      FOR_TABLES(k) {
+        uint32_t *rows = malloc((n + SNN_EVENT_SLACK) * sizeof *rows);
+        assert_int_equal(k->list(taps, TAPS, words, words, rows), n);
+        assert_memory_equal(rows, want, n * sizeof *rows);
+        assert_int_equal(k->list(taps, 0, words, 0, rows), 0);
+        free(rows);
+      }
+    }
+}
+
+static void test_spikes(void **state) {
+  (void)state;
+  seed = 4;
+  for (int round = 0; round < 200; round++) {
+    int32_t amount[SNN_LANES], before[SNN_LANES];
+    uint64_t bits = round == 0 ? 0 : round == 1 ? ~0ull : ((uint64_t)draw(1u << 31) << 33) ^ draw(1u << 31);
+    for (int i = 0; i < SNN_LANES; i++) {
+      amount[i] = (int32_t)draw(1 << 20);
+      before[i] = (int32_t)draw(1 << 20) - (1 << 19);
+    }
+    for (int negative = 0; negative < 2; negative++) FOR_TABLES(k) {
+        int32_t got[SNN_LANES];
+        memcpy(got, before, sizeof got);
+        k->add_spikes(bits, amount, negative == 1, got);
+        for (int i = 0; i < SNN_LANES; i++) {
+          int32_t x = bits >> i & 1 ? amount[i] : 0;
+          assert_int_equal(got[i], before[i] + (negative ? -x : x));
+        }
+      }
+  }
+}
+
+/* Neurons of `groups` groups, potentials and levels drawn so that many are just at the level. */
+typedef struct layer {
+  uint32_t lanes;
+  snn_int8_neurons p;
+  int32_t *v, *balance; /* as drawn */
+} layer;
+
+static layer make_layer(uint32_t groups) {
+  layer l = {.lanes = groups * SNN_LANES};
+  int32_t *arrays[8];
+  for (int i = 0; i < 8; i++) arrays[i] = exactly(l.lanes, sizeof(int32_t));
+  l.p = (snn_int8_neurons){.fraction = draw(9),
+                           .constant = arrays[0],
+                           .acc = draw(4) ? arrays[1] : NULL,
+                           .more = draw(2) ? arrays[2] : NULL,
+                           .level = arrays[3],
+                           .theta = arrays[4],
+                           .v = arrays[5],
+                           .balance = arrays[6],
+                           .tau = (int32_t)draw((1 << SNN_TAU_BITS) + 1)};
+  l.v = arrays[7];
+  l.balance = exactly(l.lanes, sizeof(int32_t));
+  if (!l.p.acc) free(arrays[1]);
+  if (!l.p.more) free(arrays[2]);
+  for (uint32_t i = 0; i < l.lanes; i++) {
+    arrays[0][i] = (int32_t)draw(2000) - 1000;
+    if (l.p.acc) arrays[1][i] = (int32_t)draw(200) - 100;
+    if (l.p.more) arrays[2][i] = (int32_t)draw(2000) - 1000;
+    arrays[4][i] = 2 + 2 * (int32_t)draw(3000);
+    l.v[i] = draw(20) ? (int32_t)draw(8000) - 4000 : (int32_t)draw(1u << 31) - (1 << 30);
+    l.balance[i] = (int32_t)draw(3);
+    int32_t v =
+        l.v[i] + arrays[0][i] + (l.p.acc ? arrays[1][i] * (1 << l.p.fraction) : 0) + (l.p.more ? arrays[2][i] : 0);
+    arrays[3][i] = draw(4) ? 1 + (int32_t)draw(6000) : v + (int32_t)draw(3) - 1; /* just at it */
+    if (draw(8) == 0) arrays[3][i] = -v;
+    if (arrays[3][i] <= 0) arrays[3][i] = 1;
+  }
+  return l;
+}
+
+static void free_layer(layer *l) {
+  const void *arrays[] = {l->p.constant, l->p.acc,     l->p.more, l->p.level, l->p.theta,
+                          l->p.v,        l->p.balance, l->v,      l->balance};
+  for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) free((void *)(uintptr_t)arrays[i]);
+}
+
+static int64_t current_of(const layer *l, uint32_t i) {
+  return (int64_t)l->p.constant[i] + (l->p.acc ? (int64_t)l->p.acc[i] * (1 << l->p.fraction) : 0) +
+         (l->p.more ? l->p.more[i] : 0);
+}
+
+static int64_t floor_divide(int64_t a, int64_t b) {
+  return a >= 0 ? a / b : -((-a + b - 1) / b);
+}
+
+/* What a lane does, in 64 bits; returns -1, 0 or 1. */
+static int naive_fire(const layer *l, snn_int8_reset model, uint32_t i, int32_t *v_out, int32_t *balance) {
+  int64_t v = l->v[i];
+  *balance = l->balance[i];
+  if (model == SNN_INT8_LEAKY_SOFT || model == SNN_INT8_LEAKY_HARD) v = floor_divide(v * l->p.tau, 1 << SNN_TAU_BITS);
+  v += current_of(l, i);
+  int spike = v >= l->p.level[i];
+  if (model == SNN_INT8_SIGNED && !spike && v <= -(int64_t)l->p.level[i] && *balance > 0) spike = -1;
+  v = spike && (model == SNN_INT8_HARD || model == SNN_INT8_LEAKY_HARD) ? 0 : v - spike * (int64_t)l->p.theta[i];
+  if (model == SNN_INT8_SIGNED) *balance += spike;
+  *v_out = (int32_t)v;
+  return spike;
+}
+
+static void check_fire(const snn_int8_kernels *k, const layer *l, snn_int8_reset model, uint64_t valid) {
+  const uint32_t groups = l->lanes / SNN_LANES;
+  uint64_t plus[SNN_INT8_GROUPS], minus[SNN_INT8_GROUPS] = {0}, total = 0;
+  memcpy(l->p.v, l->v, l->lanes * sizeof *l->v);
+  memcpy(l->p.balance, l->balance, l->lanes * sizeof *l->v);
+  uint64_t returned = k->fire(model, &l->p, groups, valid, plus, minus);
+  for (uint32_t i = 0; i < l->lanes; i++) {
+    int32_t v, balance;
+    int spike = naive_fire(l, model, i, &v, &balance);
+    bool counts = i / SNN_LANES + 1 < groups || (valid >> (i % SNN_LANES) & 1);
+    if (l->p.v[i] != v || l->p.balance[i] != balance || (plus[i / 64] >> (i % 64) & 1) != (counts && spike == 1) ||
+        (model == SNN_INT8_SIGNED && (minus[i / 64] >> (i % 64) & 1) != (counts && spike == -1)))
+      fail_msg("%s: model %d, lane %u of %u: v %d, not %d; spike %d", k->name, (int)model, i, l->lanes, l->p.v[i], v,
+               spike);
+    total += counts && spike;
+  }
+  assert_true(returned == total);
+}
+
+static void test_fire(void **state) {
+  (void)state;
+  seed = 5;
+  for (int round = 0; round < 100; round++) {
+    layer l = make_layer(1 + draw(SNN_INT8_GROUPS));
+    uint64_t valid = draw(2) ? ~0ull : (1ull << draw(64)) - 1;
+    for (int model = SNN_INT8_SOFT; model <= SNN_INT8_SIGNED; model++)
+      FOR_TABLES(k) check_fire(k, &l, (snn_int8_reset)model, valid);
+    free_layer(&l);
+  }
+}
+
+static void test_count(void **state) {
+  (void)state;
+  seed = 6;
+  for (int round = 0; round < 200; round++) {
+    layer l = make_layer(1 + draw(3));
+    const int32_t timesteps = 1 + (int32_t)draw(4096);
+    const uint64_t valid = draw(2) ? ~0ull : (1ull << draw(64)) - 1;
+    int32_t *theta = (int32_t *)(uintptr_t)l.p.theta, *counts = exactly(l.lanes, sizeof *counts);
+    for (uint32_t i = 0; i < l.lanes; i++) {
+      int64_t exact = (int64_t)draw(5000) * theta[i] - current_of(&l, i) - (theta[i] - l.p.level[i]) + (int)draw(3) - 1;
+      l.p.v[i] = exact > 1 << 30 ? 1 << 30 : (int32_t)exact; /* around a whole number of thresholds */
+    }
+    FOR_TABLES(k) {
+      uint64_t sum = 0, returned = k->count(&l.p, l.lanes / SNN_LANES, valid, timesteps, counts);
+      for (uint32_t i = 0; i < l.lanes; i++) {
+        int64_t n = floor_divide(current_of(&l, i) + l.p.v[i] + theta[i] - l.p.level[i], theta[i]);
+        if (n < 0 || (i / SNN_LANES + 1 == l.lanes / SNN_LANES && !(valid >> (i % SNN_LANES) & 1))) n = 0;
+        if (n > timesteps) n = timesteps;
+        if (counts[i] != n) fail_msg("%s: lane %u: %d spikes, not %lld", k->name, i, counts[i], (long long)n);
+        sum += (uint64_t)n;
+      }
+      assert_true(returned == sum);
+    }
+    free(counts);
+    free_layer(&l);
+  }
+}
+
+static void test_popcount(void **state) {
+  (void)state;
+  const uint64_t words[4] = {~0ull, 0, 1ull << 63 | 1, 0x5555555555555555ull};
+  FOR_TABLES(k) {
+    assert_int_equal(k->popcount(words, 4), 64 + 2 + 32);
+    assert_int_equal(k->popcount(words, 0), 0);
+  }
+}
+
+/* Rows of any kind, inputs of any bytes, 255 among them: products and sums must not saturate. */
+static void check_dense(weights kind, uint32_t quads, uint32_t n, bool most) {
+  int8_t *w = malloc((size_t)quads * 4 * SNN_LANES);
+  uint8_t *inputs = malloc((size_t)n * quads * 4);
+  const uint8_t *x[SNN_DENSE_POSITIONS];
+  for (uint32_t i = 0; i < quads * 4 * SNN_LANES; i++) w[i] = draw_weight(kind, i);
+  for (uint32_t i = 0; i < n * quads * 4; i++) inputs[i] = most ? 255 : draw(3) ? (uint8_t)draw(256) : 0;
+  for (uint32_t i = 0; i < n; i++) x[i] = inputs + i * quads * 4;
+  int8_t *packed = pack(w, quads * 4, 1), *zipped = exactly((size_t)quads * 4 * SNN_LANES, 1);
+  FOR_TABLES(k) {
+    int32_t got[SNN_DENSE_POSITIONS][SNN_LANES];
+    memset(zipped, 0x55, (size_t)quads * 4 * SNN_LANES);
+    k->interleave(packed, SNN_LANES, quads * 4, zipped);
+    for (uint32_t i = 0; i < SNN_DENSE_POSITIONS * SNN_LANES; i++) got[i / SNN_LANES][i % SNN_LANES] = (int32_t)i;
+    k->dense(zipped, quads, x, n, got);
+    for (uint32_t i = 0; i < SNN_DENSE_POSITIONS; i++)
+      for (uint32_t lane = 0; lane < SNN_LANES; lane++) {
+        int32_t want = (int32_t)(i * SNN_LANES + lane);
+        for (uint32_t c = 0; i < n && c < 4 * quads; c++) want += x[i][c] * w[c * SNN_LANES + lane];
+        if (got[i][lane] != want) fail_msg("%s: %u quads, input %u of %u: another sum", k->name, quads, i, n);
+      }
+  }
+  free(w);
+  free(inputs);
+  free(packed);
+  free(zipped);
+}
+
+static void test_dense(void **state) {
+  (void)state;
+  static const uint32_t quads[] = {1, 2, 3, 16, 17, 128};
+  seed = 7;
+  for (size_t q = 0; q < sizeof quads / sizeof *quads; q++)
+    for (uint32_t n = 1; n <= SNN_DENSE_POSITIONS; n++)
+      for (int kind = RANDOM; kind < WEIGHTS; kind++) check_dense((weights)kind, quads[q], n, kind != RANDOM);
+}
+
+static void test_tables(void **state) {
+  (void)state;
+  unsigned n = 0;
+  while (snn_int8_kernels_available(n)) n++;
+  assert_true(n >= 1 && snn_int8_kernels_available(n - 1) == &snn_int8_scalar);
+  assert_non_null(snn_int8_kernels_get());
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_rows),   cmocka_unit_test(test_rows_worst_case),
+      cmocka_unit_test(test_list),   cmocka_unit_test(test_spikes),
+      cmocka_unit_test(test_fire),   cmocka_unit_test(test_count),
+      cmocka_unit_test(test_dense),  cmocka_unit_test(test_popcount),
+      cmocka_unit_test(test_tables),
+  };
+  return cmocka_run_group_tests_name("int8_kernels", tests, NULL, NULL);
+}
