@@ -147,13 +147,14 @@ static json_t *generations_object(model_entry *const *entries, size_t n) {
 char *json_info_status(server *s, model_entry *const *entries, size_t n) {
   size_t count = 0, bytes = 0;
   ledger_read(&s->ledger, &count, &bytes);
-  return print(
-      json_pack("{s:s, s:s, s:f, s:I, s:s, s:{s:I, s:I, s:I, s:I}, s:I, s:o, s:o}", "version", SPIKED_VERSION, "state",
-                server_state_name(atomic_load(&s->state)), "uptime_s", (double)(snn_clock_ns() - s->started_ns) / 1e9,
-                "threads", (json_int_t)scheduler_threads(s->scheduler), "kernels", snn_kernels_name(), "queue", "depth",
-                (json_int_t)count, "limit", (json_int_t)s->ledger.max_count, "bytes", (json_int_t)bytes, "bytes_limit",
-                (json_int_t)s->ledger.max_bytes, "requests_in_flight", (json_int_t)atomic_load(&s->in_flight), "models",
-                summary_list(entries, n), "calibration", generations_object(entries, n)));
+  return print(json_pack("{s:s, s:s, s:f, s:I, s:s, s:s, s:{s:I, s:I, s:I, s:I}, s:I, s:o, s:o}", "version",
+                         SPIKED_VERSION, "state", server_state_name(atomic_load(&s->state)), "uptime_s",
+                         (double)(snn_clock_ns() - s->started_ns) / 1e9, "threads",
+                         (json_int_t)scheduler_threads(s->scheduler), "kernels", snn_kernels_name(), "int8_kernels",
+                         snn_int8_kernels_name(), "queue", "depth", (json_int_t)count, "limit",
+                         (json_int_t)s->ledger.max_count, "bytes", (json_int_t)bytes, "bytes_limit",
+                         (json_int_t)s->ledger.max_bytes, "requests_in_flight", (json_int_t)atomic_load(&s->in_flight),
+                         "models", summary_list(entries, n), "calibration", generations_object(entries, n)));
 }
 
 char *json_info_health(const char *state) {

@@ -339,6 +339,7 @@ bool options_complete(options *o, const snn_network *net, problem *p) {
   snn_table_choice choice;
   char names[256] = "", tables[224] = "";
   if (!(o->given >> find_option("init") & 1)) o->run.init = options_default_init(net, &o->run);
+  if (!(o->given >> find_option("precision") & 1)) o->run.precision = snn_precision_for(net, &o->run);
   if (!snn_init_needs_table(o->run.init) || snn_run_table(net, &o->run, &choice)) return true;
   for (unsigned i = 0; init_name(i); i++)
     if (!snn_init_needs_table((snn_init)i)) append_name(names, sizeof names, init_name(i));

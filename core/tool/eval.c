@@ -246,6 +246,7 @@ int tool_eval(int argc, char **argv) {
   group g = {0};
   snn_error err = {0};
   const char *subject;
+  if (a.layers && !a.request.precision) a.request.precision = snn_precision_name(SNN_PRECISION_FLOAT32);
   snn_status status = tool_open_model(&a.request, &e.model, &subject, &err);
   if (status == SNN_OK) {
     subject = a.data;

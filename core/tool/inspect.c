@@ -83,6 +83,7 @@ static json_t *network_json(const snn_network *net) {
   }
   return json_pack(
       "{s:s, s:s, s:s, s:{s:[i,i,i], s:o, s:o, s:i}, s:I, s:o, s:I, s:I, s:{s:i, s:s, s:s, s:i}, s:o, s:o, s:o, s:o, "
+      "s:s, "
       "s:s}",
       "name", snn_network_name(net), "sha256", snn_network_sha256(net), "identity", snn_network_identity(net), "input",
       "shape", (int)in.c, (int)in.h, (int)in.w, "mean", mean, "std", std, "background", (int)pre->background, "classes",
@@ -90,7 +91,8 @@ static json_t *network_json(const snn_network *net) {
       (json_int_t)snn_network_macs(net), "recommended", "timesteps", (int)run.timesteps, "neuron",
       snn_neuron_name(run.neuron), "init", snn_init_name(run.init), "shift", (int)run.shift, "output_threshold",
       theta > 0 ? json_real((double)theta) : json_null(), "tables", tables_json(net), "layers", layers, "provenance",
-      json_loads(snn_network_provenance(net), JSON_REJECT_DUPLICATES, NULL), "kernels", snn_kernels_name());
+      json_loads(snn_network_provenance(net), JSON_REJECT_DUPLICATES, NULL), "kernels", snn_kernels_name(),
+      "int8_kernels", snn_int8_kernels_name());
 }
 
 static void print_layers(const snn_network *net) {
@@ -148,10 +150,10 @@ static void print_network(const snn_network *net, const char *path) {
   printf(
       "\n  neurons      %llu\n  MACs         %llu (float pass)\n  recommended  T=%u, neuron=%s, init=%s%s\n  "
       "provenance   %s\n  "
-      "kernels      %s\n  tables       ",
+      "kernels      %s, int8 %s\n  tables       ",
       (unsigned long long)snn_network_neurons(net), (unsigned long long)snn_network_macs(net), run.timesteps,
       snn_neuron_name(run.neuron), snn_init_name(run.init), run.shift ? ", shift=1" : "", snn_network_provenance(net),
-      snn_kernels_name());
+      snn_kernels_name(), snn_int8_kernels_name());
   print_tables(net);
   puts("");
   print_layers(net);

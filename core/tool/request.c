@@ -51,6 +51,9 @@ static const char *list_names(const char *(*name_of)(unsigned), char *buf, size_
 static const char *neuron_at(unsigned i) {
   return snn_neuron_name((snn_neuron)i);
 }
+static const char *precision_at(unsigned i) {
+  return snn_precision_name((snn_precision)i);
+}
 static const char *init_at(unsigned i) {
   return snn_init_name((snn_init)i);
 }
@@ -67,6 +70,7 @@ error_t tool_run_option(int key, char *arg, struct argp_state *state, tool_reque
   snn_init init;
   snn_encoding encoding;
   snn_readout readout;
+  snn_precision precision;
   char names[256], *end;
   switch (key) {
     case TOOL_KEY_NEURON:
@@ -98,6 +102,12 @@ error_t tool_run_option(int key, char *arg, struct argp_state *state, tool_reque
         argp_error(state, "tau: '%s' is not a number above 0 and up to 1", arg);
       return 0;
     case TOOL_KEY_SHIFT: request->shift = tool_number(state, "shift", arg, 0, 1) == 1; return 0;
+    case TOOL_KEY_PRECISION:
+      if (!snn_precision_parse(arg, &precision))
+        argp_error(state, "precision: '%s' is not known; there are: %s", arg,
+                   list_names(precision_at, names, sizeof names));
+      request->precision = arg;
+      return 0;
     case TOOL_KEY_CALIBRATION: request->calibration = arg; return 0;
     case TOOL_KEY_THREADS: request->threads = tool_number(state, "threads", arg, 1, 1024); return 0;
     default: return ARGP_ERR_UNKNOWN;
@@ -143,6 +153,7 @@ static const struct argp_option run_options[] = {
     {"seed", TOOL_KEY_SEED, "N", 0, "of encoding rate (default 0)", 0},
     {"readout", TOOL_KEY_READOUT, "READOUT", 0,
      "scores: potential (default, mean currents), count (the last layer's spikes)", 0},
+    {"precision", TOOL_KEY_PRECISION, "PRECISION", 0, "int8 (default, where the network allows it) or float32", 0},
     {0}};
 
 const struct argp tool_model_argp = {NULL, parse_model, "MODEL", NULL, NULL, NULL, NULL};
@@ -164,6 +175,8 @@ snn_run_options tool_run_options(const snn_network *net, const snn_calibration *
   if (request->encoding) snn_encoding_parse(request->encoding, &run.encoding);
   if (request->readout) snn_readout_parse(request->readout, &run.readout);
   run.seed = request->seed;
+  if (!request->precision || !snn_precision_parse(request->precision, &run.precision))
+    run.precision = snn_precision_for(net, &run);
   return run;
 }
 

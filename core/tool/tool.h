@@ -48,6 +48,7 @@ enum {
   TOOL_KEY_INIT,
   TOOL_KEY_TAU,
   TOOL_KEY_SHIFT,
+  TOOL_KEY_PRECISION,
   TOOL_KEY_CALIBRATION,
   TOOL_KEY_ENCODING,
   TOOL_KEY_SEED,
@@ -65,14 +66,16 @@ typedef struct tool_request {
   uint32_t seed;
   float tau; /* 0: unset */
   bool shift;
-  uint32_t threads; /* 0: what the machine allows */
+  const char *precision; /* NULL: what suits the run */
+  uint32_t threads;      /* 0: what the machine allows */
 } tool_request;
 
 /* Argp parsers for the `children` of a subcommand's own one. Their input is a tool_request, which the subcommand gives
  * in ARGP_KEY_INIT: state->child_inputs[i] = &request. */
 extern const struct argp tool_model_argp;  /* MODEL: exactly one argument, which must be there */
 extern const struct argp tool_neuron_argp; /* --neuron --tau --threads */
-extern const struct argp tool_run_argp;    /* these and --init --calibration --shift --encoding --seed --readout */
+extern const struct argp
+    tool_run_argp; /* these, --init --calibration --shift --encoding --seed --readout --precision */
 
 /* Handle one of their options with one's own help text; ARGP_ERR_UNKNOWN for others. */
 error_t tool_run_option(int key, char *arg, struct argp_state *state, tool_request *request);

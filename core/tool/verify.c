@@ -309,6 +309,8 @@ int tool_verify(int argc, char **argv) {
   verification v = {0};
   snn_error err = {0};
   const char *subject;
+  /* what is verified is the conversion, not the rounding */
+  if (!a.request.precision) a.request.precision = snn_precision_name(SNN_PRECISION_FLOAT32);
   snn_status status = tool_open_model(&a.request, &v.model, &subject, &err);
   if (status == SNN_OK) status = verify(&v, &a, &subject, &err);
   if (status != SNN_OK) {

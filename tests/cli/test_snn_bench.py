@@ -11,7 +11,7 @@ def test_json(model):
                          "--neuron", "if", "--json", env={"SPIKED_KERNELS": "scalar"})
     rows = answer.pop("rows")
     assert answer == {"model": "small", "threads": 1, "batch": 2, "neuron": "if", "init": "zero", "shift": 0,
-                      "encoding": "direct", "readout": "potential", "precision": "float32", "kernels": "scalar"}
+                      "encoding": "direct", "readout": "potential", "precision": "int8", "kernels": "scalar"}
     assert [row["timesteps"] for row in rows] == [3, 6]
     for row in rows:
         assert set(row) == {"timesteps", "runs", "min_ms", "median_ms", "images_per_second", "rate"}
@@ -33,7 +33,7 @@ def test_defaults_and_real_pictures(small, model):
 
 def test_table(model):
     lines = cli.ok("bench", model, "-T", "2", "--seconds", "1", "--threads", "1").splitlines()
-    assert re.fullmatch(r"small: 1 threads, batch 1, neuron=if, init=half, kernels \w+", lines[0])
+    assert re.fullmatch(r"small: 1 threads, batch 1, neuron=if, init=half, precision=int8, kernels \w+", lines[0])
     assert re.split(r"  +", lines[1].strip()) == ["T", "runs", "min ms", "median ms", "images/s", "rate"]
     assert len(lines) == 3
     t, runs, low, median, speed, rate = map(float, lines[2].split())

@@ -137,7 +137,7 @@ def test_the_answer_agrees_with_itself(served):
                       "--top-k", "2")
     assert {k: v for k, v in answer.items() if k not in ("results", "model_version")} == {
         "model": "gray", "calibration": None, "timesteps": 8, "neuron": "if", "init": "half", "shift": 0,
-        "encoding": "direct", "readout": "potential", "precision": "float32"}
+        "encoding": "direct", "readout": "potential", "precision": "int8"}
     result, = answer["results"]
     scores = np.array(result["scores"])
     shares = np.exp(scores - scores.max()) / np.exp(scores - scores.max()).sum()
@@ -161,7 +161,7 @@ def test_the_answer_agrees_with_itself(served):
 def test_reference_is_the_float_network_and_many_steps_come_near_it(net, model, small):
     paths = sorted((small / "data").iterdir())[:10]
     _, wanted = net.forward(cli.pictures(40)[:10], mean=0.25, std=0.5)
-    results = cli.ok_json("classify", model, *paths, "-T", "4096", "--reference")["results"]
+    results = cli.ok_json("classify", model, *paths, "-T", "4096", "--reference", "--precision", "float32")["results"]
     for result, scores in zip(results, wanted):
         assert result["reference"]["scores"] == pytest.approx(scores, abs=1e-4)
         assert result["reference"]["class"]["index"] == scores.argmax()

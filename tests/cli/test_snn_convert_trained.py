@@ -71,7 +71,7 @@ def test_a_plain_request_runs_a_trained_network_as_it_was_trained(tmp_path, data
     meta, _ = cli.open_model(tmp_path / "m")
     assert meta["spiked.provenance"]["threshold"] == "given"
     assert meta["spiked.recommended"]["timesteps"] == 5 and meta["spiked.recommended"]["init"] == "zero"
-    results = cli.ok_json("classify", tmp_path / "m", *sorted(data.glob("*.png")))["results"]
+    results = cli.ok_json("classify", tmp_path / "m", *sorted(data.glob("*.png")), "--precision", "float32")["results"]
     assert len(results) == PICTURES
     pixels = np.where(cli.pictures(PICTURES) > 127, 1.0, 0.0)
     for image, result in zip(pixels, results):
@@ -164,7 +164,8 @@ def test_a_quantised_network_has_no_conversion_error_at_its_t(tmp_path, data, le
     assert meta["spiked.recommended"] == {"timesteps": timesteps, "init": "half" if rounding else "zero", "neuron": "asg"}
     assert meta["spiked.provenance"]["threshold"] == "clip"
     assert [t[0] for name, t in tensors.items() if name.endswith(".threshold")] == [high - low] * 2    # theta = T / Tq
-    answer = cli.ok_json("classify", tmp_path / "m", *sorted(data.glob("*.png")), "--reference")
+    answer = cli.ok_json("classify", tmp_path / "m", *sorted(data.glob("*.png")), "--reference", "--precision",
+                         "float32")
     pixels = np.where(cli.pictures(PICTURES) > 127, 1.0, 0.0)
     for image, result in zip(pixels, answer["results"]):
         want = scores(image.reshape(1, 8, 8))

@@ -83,7 +83,7 @@ def test_csv_and_table_show_the_same_numbers(model, labelled):
             assert len(text.partition(".")[2]) == digits[key]
             assert float(text) == pytest.approx(wanted[key], abs=0.51 * 10 ** -digits[key])
     lines = cli.ok(*arguments).splitlines()
-    assert lines[0] == f"70 pictures, neuron=if, init=half, float accuracy {answer['float_accuracy']:.2f} %"
+    assert lines[0] == f"70 pictures, neuron=if, init=half, precision=int8, float accuracy {answer['float_accuracy']:.2f} %"
     for line, wanted in zip(lines[2:], answer["rows"]):
         cells = re.fullmatch(r" *(\d+) +(\S+) % +(\S+) \+- (\S+) +(\S+) % +(\d+) +(\S+) +(\d+) +(\d+)", line).groups()
         keys = ["timesteps", "accuracy", "loss", "loss_interval_95", "agreement", "spikes", "rate", "synaptic_operations",
@@ -114,7 +114,7 @@ def test_without_labels(small, model):
     assert [(r["accuracy"], r["loss"], r["loss_interval_95"]) for r in rows] == [("", "", "")] * 2
     assert [float(r["agreement"]) for r in rows] == pytest.approx([r["agreement"] for r in answer["rows"]])
     lines = cli.ok(*arguments).splitlines()
-    assert lines[0] == "40 pictures, neuron=if, init=half, no labels: only the agreement with the float network is known"
+    assert lines[0] == "40 pictures, neuron=if, init=half, precision=int8, no labels: only the agreement with the float network is known"
     assert [line.split()[1:3] for line in lines[2:4]] == [["-", "-"]] * 2
 
 

@@ -26,7 +26,7 @@ def test_rates_and_first_spikes_are_those_of_classify(small, model):
                                                                                ("fc2", True, 3)]
     for k, t in enumerate([3, 8]):
         results = cli.ok_json("classify", model, *sorted((small / "data").iterdir()), "-T", t, "--trace",
-                              "layers")["results"]
+                              "layers", "--precision", "float32")["results"]
         for i in range(2):
             layers = [r["spikes"]["layers"][i] for r in results]
             row = answer["layers"][i]["rows"][k]
@@ -42,7 +42,8 @@ def test_rates_and_first_spikes_are_those_of_classify(small, model):
 
 def test_scores_against_numpy(net, small, model):
     """The readout's figures are those of the scores; and after many steps every layer is its float activation."""
-    results = cli.ok_json("classify", model, *sorted((small / "data").iterdir()), "-T", "5")["results"]
+    results = cli.ok_json("classify", model, *sorted((small / "data").iterdir()), "-T", "5", "--precision",
+                          "float32")["results"]
     x = np.array([r["scores"] for r in results]).ravel()
     activations, y = net.forward(cli.pictures(40), 0.25, 0.5)
     y = y.ravel()

@@ -25,6 +25,7 @@ def test_json_after_convert(net, model):
     meta, tensors = cli.open_model(model)
     layers = answer.pop("layers")
     assert answer.pop("kernels") in ("scalar", "avx2", "avx512")
+    assert answer.pop("int8_kernels") in ("scalar", "avx2", "avx512")
     largest = net.forward(cli.pictures(40), 0.25, 0.5)[1].max()  # score of the pictures it was converted with
     assert answer.pop("output_threshold") == pytest.approx(largest, rel=1e-5)
     assert answer == {
@@ -64,7 +65,7 @@ def test_table_says_the_same_as_json(model, bundled):
     assert fields["MACs"] == f"{answer['macs']} (float pass)"
     assert fields["recommended"] == "T={timesteps}, neuron={neuron}, init={init}".format(**answer["recommended"])
     assert json.loads(fields["provenance"]) == answer["provenance"]
-    assert fields["kernels"] == answer["kernels"]
+    assert fields["kernels"] == f'{answer["kernels"]}, int8 {answer["int8_kernels"]}'
     shape = "x".join(map(str, answer["input"]["shape"]))
     assert fields["input"].startswith(f"{shape}, (pixel/255 - mean)/std with mean {answer['input']['mean'][0]:g} ")
     assert len(rows) == len(answer["layers"])

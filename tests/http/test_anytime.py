@@ -81,12 +81,12 @@ def test_too_many_step_scores(daemon):
 
 def test_budget(daemon):
     picture = make.picture(12)
-    answer = daemon.classify(picture, "slow", T=4096, budget_ms=2, trace="none")
+    answer = daemon.classify(picture, "slow", T=4096, budget_ms=2, trace="none", precision="float32")
     result, = results(answer)
     assert answer.json()["budget_ms"] == 2 and answer.json()["timesteps"] == 4096
     assert 1 <= result["timesteps_used"] < 4096
     if result["timesteps_used"] < 500:
-        assert results(daemon.classify(picture, "slow", T=result["timesteps_used"])) == [result]
+        assert results(daemon.classify(picture, "slow", T=result["timesteps_used"], precision="float32")) == [result]
     plenty = daemon.classify(picture, T=5, budget_ms=60000)
     assert results(plenty) == results(daemon.classify(picture, T=5))
 

@@ -28,7 +28,7 @@ def test_answer_has_the_documented_shape(daemon):
     assert list(a) == ["model", "model_version", "calibration", "timesteps", "neuron", "init", "shift", "encoding",
                        "readout", "precision", "results", "latency_ms"]
     assert (a["model"], a["timesteps"], a["neuron"], a["init"], a["shift"]) == ("tiny", 16, "if", "half", 0)
-    assert (a["encoding"], a["readout"], a["precision"]) == ("direct", "potential", "float32")
+    assert (a["encoding"], a["readout"], a["precision"]) == ("direct", "potential", "int8")
     assert a["calibration"] is None and len(a["model_version"]) == 64
     result, = a["results"]
     assert set(result) == {"class", "top", "scores", "spikes", "timesteps_used", "energy"}
@@ -180,7 +180,7 @@ def test_top_k(daemon):
     ({"encoding": "spikes"}, "encoding: expected one of: direct, rate, regular"),
     ({"readout": "counts"}, "readout: expected one of: potential, count"),
     ({"readout": "count"}, "readout: 'count' needs a threshold of the output layer"),
-    ({"precision": "int8"}, "precision: expected one of: float32"),
+    ({"precision": "int16"}, "precision: expected one of: float32, int8"),
     ({"shift": "2"}, "shift: expected an integer from 0 to 1, got '2'"),
     ({"trace": "spikes"}, "trace: expected one of: none, layers, steps; got 'spikes'"),
     ({"reference": "maybe"}, "reference: expected true or false, got 'maybe'"),

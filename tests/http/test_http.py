@@ -34,7 +34,7 @@ def test_model_description(daemon):
         ("out", "conv", [3, 1, 1])]
     assert m["parameters"] == sum(x["parameters"] for x in m["layers"]) == 6 * 9 + 6 + 384 * 3 + 3
     assert m["defaults"] == {"timesteps": 12, "neuron": "if", "init": "half", "shift": 0, "encoding": "direct",
-                             "readout": "potential", "precision": "float32", "top_k": 5, "trace": "none"}
+                             "readout": "potential", "precision": "int8", "top_k": 5, "trace": "none"}
     assert "if" in m["variants"]["neuron"] and {"zero", "half"} <= set(m["variants"]["init"])
     assert m["calibration"] is None and m["limits"]["images"] == 64 and m["limits"]["timesteps"] == 4096
     assert requests.get(daemon.url + "/v1/models/rgb").json()["labels"] is None
