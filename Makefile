@@ -66,7 +66,7 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT_SOURCES))
 say = $(if $(V),,@echo '  $(1)  $(2)' && )
 
 .DEFAULT_GOAL := all
-.PHONY: bench-peers failover load install deb build-tests build-fuzzers all help deps demo serve test test-run unit pytest coverage bench lint format fuzz fuzz-run fuzz-replay clean layering
+.PHONY: deploy-test bench-peers failover load install deb build-tests build-fuzzers all help deps demo serve test test-run unit pytest coverage bench lint format fuzz fuzz-run fuzz-replay clean layering
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -256,6 +256,13 @@ failover: $(PROGRAMS) $(OPENLOOP) ## 100,000 requests through HAProxy while a re
 
 load: $(PROGRAMS) $(OPENLOOP) ## latency against offered load up to ten times capacity, and beside 1,000 slow connections
 	$(TEST_ENV) $(PYTHON) tests/load/load.py
+
+deploy-test: all ## the Debian package, the container (as root), and every manifest against its schema
+	@deploy/install-deps.sh build test package
+	@npm install --prefix build/node --ignore-scripts --no-audit --no-fund --silent kubernetes-models@4 js-yaml@4 || true
+	@deploy/build-deb.sh $(VERSION)
+	$(TEST_ENV) $(PYTHON) -m pytest -q -p no:cacheprovider tests/deploy
+	@deploy/test-container.sh
 
 # ---- speed: tests/bench/README.md ------------------------------------------------------------------------------
 
