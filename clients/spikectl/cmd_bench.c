@@ -111,7 +111,7 @@ static void appoint(load *l, const arguments *a) {
   }
 }
 
-static void run_load(load *l, transfers *t, const char *url, const picture *all, size_t n_all, double seconds) {
+static void offer_load(load *l, transfers *t, const char *url, const picture *all, size_t n_all, double seconds) {
   l->started = now();
   while (l->sent < l->n) {
     double wait = l->started + l->appointed[l->sent] - now();
@@ -188,7 +188,7 @@ int run_bench(int argc, char **argv) {
   url = model ? classify_url(&a.settings, model, &a.run) : NULL;
   if (!url) goto cleanup;
   appoint(&l, &a);
-  run_load(&l, t, url, all, files.n, a.seconds);
+  offer_load(&l, t, url, all, files.n, a.seconds);
   print_load(&a, &l, now() - l.started);
   status = l.exit_status;
 cleanup:

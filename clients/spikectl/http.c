@@ -3,6 +3,7 @@
 #include <curl/curl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "spikectl.h"
 
@@ -11,6 +12,7 @@ enum { BODY_MAX = 256 << 20, CONNECT_SECONDS = 10 };
 typedef struct transfer {
   CURL *easy;
   struct curl_slist *headers;
+  curl_mime *mime;
   reply reply;
   size_t n_body;
   void *token;
@@ -39,6 +41,50 @@ static size_t receive(char *bytes, size_t size, size_t n, void *context) {
   return n;
 }
 
+/* Keep the ETag. */
+static size_t receive_header(char *bytes, size_t size, size_t n, void *context) {
+  static const char name[] = "etag:";
+  transfer *t = context;
+  (void)size;
+  if (n > sizeof name - 1 && strncasecmp(bytes, name, sizeof name - 1) == 0) {
+    size_t from = sizeof name - 1, to = n;
+    while (from < to && bytes[from] == ' ') from++;
+    while (to > from && (bytes[to - 1] == '\r' || bytes[to - 1] == '\n')) to--;
+    snprintf(t->reply.etag, sizeof t->reply.etag, "%.*s", (int)(to - from), bytes + from);
+  }
+  return n;
+}
+
+static void add_header(transfer *t, const char *name, const char *value) {
+  char line[1300];
+  if (!value) return;
+  snprintf(line, sizeof line, "%s: %s", name, value);
+  struct curl_slist *longer = curl_slist_append(t->headers, line);
+  if (longer) t->headers = longer;
+}
+
+static int on_upload(void *context, curl_off_t total_down, curl_off_t down, curl_off_t total, curl_off_t sent) {
+  const double *started = context;
+  (void)total_down;
+  (void)down;
+  if (total > 0) show_progress("upload KiB", (size_t)(sent >> 10), (size_t)(total >> 10), now() - *started);
+  return 0;
+}
+
+static bool add_parts(transfer *t, const upload_part *parts, size_t n) {
+  t->mime = curl_mime_init(t->easy);
+  for (size_t i = 0; t->mime && i < n; i++) {
+    curl_mimepart *part = curl_mime_addpart(t->mime);
+    const upload_part *p = &parts[i];
+    CURLcode failed = part ? curl_mime_name(part, p->name) : CURLE_OUT_OF_MEMORY;
+    if (!failed && p->path) failed = curl_mime_filedata(part, p->path);
+    if (!failed && p->text) failed = curl_mime_data(part, p->text, CURL_ZERO_TERMINATED);
+    if (!failed && p->file_name) failed = curl_mime_filename(part, p->file_name);
+    if (failed) return false;
+  }
+  return t->mime && curl_easy_setopt(t->easy, CURLOPT_MIMEPOST, t->mime) == CURLE_OK;
+}
+
 static bool start(transfer *t, const char *url, const char *content_type, const void *body, size_t n_body) {
   t->reply = (reply){0};
   t->n_body = 0;
@@ -46,11 +92,7 @@ static bool start(transfer *t, const char *url, const char *content_type, const 
   curl_easy_reset(t->easy);
   curl_slist_free_all(t->headers);
   t->headers = curl_slist_append(NULL, "Expect:"); /* no round trip before a small body */
-  if (content_type) {
-    char line[128];
-    snprintf(line, sizeof line, "Content-Type: %s", content_type);
-    t->headers = curl_slist_append(t->headers, line);
-  }
+  add_header(t, "Content-Type", content_type);
   curl_easy_setopt(t->easy, CURLOPT_URL, url);
   curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, t->headers);
   curl_easy_setopt(t->easy, CURLOPT_USERAGENT, "spikectl/" SPIKED_VERSION);
@@ -59,6 +101,8 @@ static bool start(transfer *t, const char *url, const char *content_type, const 
   curl_easy_setopt(t->easy, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(t->easy, CURLOPT_WRITEFUNCTION, receive);
   curl_easy_setopt(t->easy, CURLOPT_WRITEDATA, t);
+  curl_easy_setopt(t->easy, CURLOPT_HEADERFUNCTION, receive_header);
+  curl_easy_setopt(t->easy, CURLOPT_HEADERDATA, t);
   curl_easy_setopt(t->easy, CURLOPT_PRIVATE, t);
   if (body) {
     curl_easy_setopt(t->easy, CURLOPT_POST, 1L);
@@ -102,20 +146,42 @@ void reply_clear(reply *r) {
 }
 
 static void release(transfer *t) {
+  curl_mime_free(t->mime);
   curl_easy_cleanup(t->easy);
   curl_slist_free_all(t->headers);
 }
 
-void http_request(const char *url, const char *content_type, const void *body, size_t n_body, reply *out) {
+void http_send(const http_call *call, reply *out) {
   transfer t = {0};
-  if (start(&t, url, content_type, body, n_body)) {
+  double started = now();
+  char bearer[1200];
+  bool ok = start(&t, call->url, call->content_type, call->body, call->n_body);
+  if (ok && call->token) {
+    snprintf(bearer, sizeof bearer, "Bearer %s", call->token);
+    add_header(&t, "Authorization", bearer);
+  }
+  if (ok && call->n_parts) {
+    ok = add_parts(&t, call->parts, call->n_parts);
+    curl_easy_setopt(t.easy, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(t.easy, CURLOPT_XFERINFOFUNCTION, on_upload);
+    curl_easy_setopt(t.easy, CURLOPT_XFERINFODATA, &started);
+  }
+  if (ok) {
+    add_header(&t, "If-Match", call->if_match);
+    curl_easy_setopt(t.easy, CURLOPT_HTTPHEADER, t.headers);
+    if (call->method) curl_easy_setopt(t.easy, CURLOPT_CUSTOMREQUEST, call->method);
     finish(&t, curl_easy_perform(t.easy));
+    clear_progress();
   } else {
     t.reply.exit_status = EXIT_LOCAL;
     snprintf(t.reply.problem, sizeof t.reply.problem, "out of memory");
   }
   *out = t.reply;
   release(&t);
+}
+
+void http_request(const char *url, const char *content_type, const void *body, size_t n_body, reply *out) {
+  http_send(&(http_call){.url = url, .content_type = content_type, .body = body, .n_body = n_body}, out);
 }
 
 transfers *transfers_create(unsigned concurrency, transfer_done done, void *context) {

@@ -10,6 +10,13 @@ static const command commands[] = {
     {"compare", "FILE", "one picture under several T, neurons or other options", run_compare},
     {"models", "[MODEL]", "the models served, or one of them in detail", run_models},
     {"status", "", "version, load and models of the daemon", run_status},
+    {"calibrate", "DIR|FILE...", "upload pictures, get better initial potentials", run_calibrate},
+    {"calibrations", "", "the calibrations kept for a model, and the one in force", run_calibrations},
+    {"activate", "ID|own", "put a calibration in force, or return to the model's own", run_activate},
+    {"rollback", "", "return to the calibration that was in force before", run_rollback},
+    {"job", "ID", "state and result of a calibration job", run_job},
+    {"load", "MODEL", "load a model, or load it again", run_load},
+    {"unload", "MODEL", "stop serving a model", run_unload},
     {"bench", "FILE...", "open-loop load: latency at a fixed rate of requests", run_bench},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
@@ -17,9 +24,10 @@ enum { N_COMMANDS = sizeof commands / sizeof *commands };
 static void usage(FILE *f) {
   fputs("Usage: spikectl COMMAND [OPTION...]\n\nCommands:\n", f);
   for (size_t i = 0; i < N_COMMANDS; i++)
-    fprintf(f, "  %-9s %-14s %s\n", commands[i].name, commands[i].arguments, commands[i].summary);
+    fprintf(f, "  %-12s %-14s %s\n", commands[i].name, commands[i].arguments, commands[i].summary);
   fputs(
-      "\nEnvironment: SPIKECTL_URL, SPIKECTL_MODEL. Configuration: ~/.config/spikectl.conf, lines `url = ...`.\n"
+      "\nEnvironment: SPIKECTL_URL, SPIKECTL_MODEL, SPIKECTL_ADMIN_URL, SPIKECTL_TOKEN_FILE. Configuration: "
+      "~/.config/spikectl.conf, lines `url = ...`.\n"
       "Exit status: 0 well, 1 a local failure, 2 usage, 4 the server refused, 5 the server failed, 6 no server.\n"
       "`spikectl COMMAND --help` describes one; `spikectl --version` prints the version.\n",
       f);

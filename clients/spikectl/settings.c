@@ -7,7 +7,7 @@
 
 #include "spikectl.h"
 
-enum { KEY_URL = 0x200, KEY_JSON, KEY_CSV };
+enum { KEY_URL = 0x200, KEY_JSON, KEY_CSV, KEY_ADMIN_URL, KEY_TOKEN_FILE };
 
 /* The value of `name` in a file of lines "name = value"; malloc'ed once, kept. Lines that are neither that, nor empty,
  * nor comments (#) are ignored. */
@@ -48,6 +48,8 @@ static const char *first_of(const char *environment, const char *name, const cha
 void settings_init(settings *s) {
   s->url = first_of("SPIKECTL_URL", "url", "http://127.0.0.1:8080");
   s->model = first_of("SPIKECTL_MODEL", "model", NULL);
+  s->admin_url = first_of("SPIKECTL_ADMIN_URL", "admin_url", "http://127.0.0.1:8081");
+  s->token_file = first_of("SPIKECTL_TOKEN_FILE", "token_file", NULL);
 }
 
 static const struct argp_option options[] = {
@@ -56,6 +58,15 @@ static const struct argp_option options[] = {
     {"json", KEY_JSON, NULL, 0, "answers as JSON", 11},
     {"csv", KEY_CSV, NULL, 0, "answers as CSV", 11},
     {0}};
+
+/* One slash too many is no reason to fail. */
+static const char *without_slash(const char *url) {
+  size_t n = strlen(url);
+  char *copy = n && url[n - 1] == '/' ? strdup(url) : NULL;
+  if (!copy) return url;
+  copy[n - 1] = 0;
+  return copy;
+}
 
 static error_t parse(int key, char *arg, struct argp_state *state) {
   settings *s = state->input;
@@ -67,18 +78,49 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case KEY_CSV: s->csv = true; return 0;
     case ARGP_KEY_END:
       if (s->json && s->csv) argp_error(state, "--json or --csv, not both");
-      size_t n = strlen(s->url);
-      if (n && s->url[n - 1] == '/') { /* one slash too many is no reason to fail */
-        char *copy = strdup(s->url);
-        if (copy) copy[n - 1] = 0;
-        s->url = copy ? copy : s->url;
-      }
+      s->url = without_slash(s->url);
+      s->admin_url = without_slash(s->admin_url);
       return 0;
     default: return ARGP_ERR_UNKNOWN;
   }
 }
 
 const struct argp settings_argp = {options, parse, NULL, NULL, NULL, NULL, NULL};
+
+static const struct argp_option admin_options[] = {
+    {"admin-url", KEY_ADMIN_URL, "URL", 0, "the daemon's admin listener (default http://127.0.0.1:8081)", 10},
+    {"token-file", KEY_TOKEN_FILE, "FILE", 0, "holds the admin token", 10},
+    {0}};
+
+static error_t parse_admin(int key, char *arg, struct argp_state *state) {
+  settings *s = state->input;
+  switch (key) {
+    case ARGP_KEY_INIT: state->child_inputs[0] = s; return 0;
+    case KEY_ADMIN_URL: s->admin_url = arg; return 0;
+    case KEY_TOKEN_FILE: s->token_file = arg; return 0;
+    default: return ARGP_ERR_UNKNOWN;
+  }
+}
+
+static const struct argp_child admin_children[] = {{&settings_argp, 0, NULL, 0}, {0}};
+const struct argp admin_settings_argp = {admin_options, parse_admin, NULL, NULL, admin_children, NULL, NULL};
+
+char *read_token(const settings *s) {
+  char line[1100] = "";
+  if (!s->token_file) {
+    fputs("spikectl: --token-file: name the file with the admin token\n", stderr);
+    return NULL;
+  }
+  FILE *f = fopen(s->token_file, "re");
+  if (!f || !fgets(line, sizeof line, f)) {
+    fprintf(stderr, "spikectl: %s: %s\n", s->token_file, f ? "it is empty" : strerror(errno));
+    if (f) fclose(f);
+    return NULL;
+  }
+  fclose(f);
+  line[strcspn(line, "\r\n")] = 0;
+  return strdup(line);
+}
 
 bool parse_arguments(const struct argp *argp, int argc, char **argv, void *input) {
   argp_err_exit_status = EXIT_USAGE;

@@ -29,17 +29,31 @@ int run_compare(int argc, char **argv);
 int run_models(int argc, char **argv);
 int run_status(int argc, char **argv);
 int run_bench(int argc, char **argv);
+int run_calibrate(int argc, char **argv);
+int run_calibrations(int argc, char **argv);
+int run_activate(int argc, char **argv);
+int run_rollback(int argc, char **argv);
+int run_job(int argc, char **argv);
+int run_load(int argc, char **argv);
+int run_unload(int argc, char **argv);
 
 /* ---- settings.c: where the daemon is. Flags beat environment beats configuration file beats default. ---- */
 
 typedef struct settings {
-  const char *url;   /* public listener, without a trailing slash */
-  const char *model; /* NULL: the only one there is */
+  const char *url;                    /* public listener, without a trailing slash */
+  const char *model;                  /* NULL: the only one there is */
+  const char *admin_url, *token_file; /* admin listener, and the file with its token; NULL: none named */
   bool json, csv;
 } settings;
 
 /* Parser for the options of every command (--url --model --json --csv); its input is a settings. */
 extern const struct argp settings_argp;
+
+/* The same and --admin-url --token-file, for the commands that talk to the admin listener. */
+extern const struct argp admin_settings_argp;
+
+/* The admin token, malloc'ed; NULL when it cannot be read, said on stderr. */
+char *read_token(const settings *s);
 
 /* Fill in defaults; called by settings_argp before the first option. */
 void settings_init(settings *s);
@@ -77,9 +91,27 @@ typedef struct reply {
   long http_status;
   char *body;        /* owned, NUL-terminated; NULL when none came */
   json_t *json;      /* owned; NULL when the body is none */
+  char etag[64];     /* "" when none came */
   char problem[600]; /* what the server, or the network, said; "" when all is well */
   double seconds;    /* from the start of the transfer */
 } reply;
+
+/* A part of a multipart upload: a file, or text. Strings are borrowed for the call. */
+typedef struct upload_part {
+  const char *name, *file_name, *path, *text;
+} upload_part;
+
+typedef struct http_call {
+  const char *method; /* NULL: GET, or POST with a body */
+  const char *url, *token, *if_match, *content_type;
+  const void *body;
+  size_t n_body;
+  const upload_part *parts; /* instead of a body */
+  size_t n_parts;
+} http_call;
+
+/* Make one call; uploads show their progress. Always fills `out`; reply_clear frees it. */
+void http_send(const http_call *call, reply *out);
 
 /* GET, or POST when `body` is given (borrowed for the call). Always fills `out`; reply_clear frees it. */
 void http_request(const char *url, const char *content_type, const void *body, size_t n_body, reply *out);

@@ -1,0 +1,94 @@
+"""spikectl for operators: from upload to rollback, and every way to be refused."""
+import json
+
+import pytest
+
+from client_support import Spikectl, http
+
+TOKEN = "a-token-of-the-client-tests"
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory):
+    folder, state = tmp_path_factory.mktemp("models"), tmp_path_factory.mktemp("state")
+    (folder / "tiny").mkdir()
+    (folder / "tiny" / "model.safetensors").write_bytes(http.make.network(1, 8, 6, 3, labels=["a", "b", "c"]))
+    token = tmp_path_factory.mktemp("token") / "token"
+    token.write_text(TOKEN + "\n")
+    token.chmod(0o600)
+    with http.Daemon(folder, "--state", str(state), "--admin-listen", "127.0.0.1:0", "--admin-token-file", str(token)) as d:
+        d.token_file, d.models = token, folder
+        yield d
+
+
+@pytest.fixture
+def operator(daemon, tmp_path):
+    line = daemon.wait_log("admin-listening")
+    ctl = Spikectl(daemon.url, tmp_path)
+    ctl.environment["SPIKECTL_ADMIN_URL"] = "http://" + line.split("address")[1].strip("=\": ").split()[0].strip('",}')
+    ctl.environment["SPIKECTL_TOKEN_FILE"] = str(daemon.token_file)
+    return ctl
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    for label in "abc":
+        (tmp_path / "pictures" / label).mkdir(parents=True)
+        for i in range(12):
+            (tmp_path / "pictures" / label / f"{i}.png").write_bytes(http.make.picture(ord(label) * 100 + i))
+    return tmp_path / "pictures"
+
+
+def test_from_upload_to_rollback(operator, pictures):
+    assert "no calibration in force" in operator.ok("calibrations")
+    said = operator.ok("calibrate", pictures, "-T", "4,8", "--min-gain=-100", "--wait")
+    assert "36 pictures: " in said and "measured: accuracy" in said and "activated as generation 1" in said
+    first = operator.ok("calibrations", "--csv").splitlines()[1].split(",")[0]
+    kept = json.loads(operator.ok("calibrate", pictures, "-T", "8", "--method", "data", "--granularity", "layer", "--no-activate", "--wait", "--json"))
+    assert kept["state"] == "succeeded" and kept["result"]["activated"] is False and kept["options"]["method"] == "data"
+    second = kept["result"]["calibration"]
+    assert f"calibration 2-{second[:12]} in force" in operator.ok("activate", second[:12])
+    assert f"calibration 3-{first[:12]} in force" in operator.ok("rollback")
+    assert "no calibration in force" in operator.ok("activate", "own")
+    both = json.loads(operator.ok("calibrations", "--json"))
+    assert both["in_force"]["generation"] == 4 and len(both["calibrations"]) == 2
+    assert "no calibration begins so" in operator.fails(4, "activate", "0123456789")
+
+
+def test_a_job_is_followed_and_cancelled(operator, pictures):
+    started = json.loads(operator.ok("calibrate", pictures, "-T", "512", "--no-activate", "--json"))
+    done = operator("job", started["id"], "--cancel")
+    assert done.returncode in (0, 1)
+    ended = operator("job", started["id"], "--wait")
+    assert (ended.returncode == 1 and b"cancelled" in ended.stderr) or b"not activated" in ended.stdout
+
+
+def test_files_that_cannot_be_read_are_named_and_nothing_is_sent(operator, pictures, tmp_path):
+    (pictures / "a" / "0.png").unlink()
+    (pictures / "a" / "0.png").symlink_to(tmp_path / "nowhere.png")
+    before = json.loads(operator.ok("calibrations", "--json"))
+    said = operator.fails(1, "calibrate", pictures / "a" / "0.png", pictures)
+    assert "0.png" in said and json.loads(operator.ok("calibrations", "--json")) == before
+
+
+def test_the_servers_refusals_are_its_words(operator, pictures):
+    assert "granularity: expected one of" in operator.fails(4, "calibrate", pictures, "--granularity", "pixel")
+    assert "timesteps: expected" in operator.fails(4, "calibrate", pictures, "-T", "99999")
+    assert "labels" in operator.fails(4, "calibrate", pictures / "a", "--labels", pictures / "a" / "1.png")
+    assert operator.fails(4, "job", "no-such-job") and operator.fails(4, "load", "nothing")
+
+
+def test_load_and_unload(operator, daemon):
+    assert operator.ok("unload", "tiny") == "tiny: unavailable\n"
+    assert operator.ok("load", "tiny") == "tiny: ready\n"
+    (daemon.models / "broken").mkdir()
+    (daemon.models / "broken" / "model.safetensors").write_bytes(b"no model")
+    assert "broken" in operator.fails(4, "load", "broken")
+
+
+def test_tokens(operator, tmp_path):
+    (tmp_path / "wrong").write_text("another-token-altogether\n")
+    assert "--token-file" in operator.fails(4, "calibrations", "--token-file", tmp_path / "wrong", "-m", "tiny")
+    assert "name the file" in operator.fails(2, "calibrations", "-m", "tiny", SPIKECTL_TOKEN_FILE="")
+    assert "No such file" in operator.fails(2, "calibrations", "-m", "tiny", "--token-file", tmp_path / "none")
+    assert "is the daemon running there" in operator.fails(6, "calibrations", "-m", "tiny", "--admin-url", "http://127.0.0.1:1")
