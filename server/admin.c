@@ -159,6 +159,12 @@ static bool token_matches(admin_gate *g, const char *authorization) {
   return has_token & memeql_sec(hex, wanted, sizeof wanted);
 }
 
+/* The operations page and its files hold no secret; what they show they ask for with the token. */
+static bool is_page(const request *r) {
+  bool reads = strcmp(r->method, "GET") == 0 || strcmp(r->method, "HEAD") == 0;
+  return reads && (strncmp(r->path, "/console/", 9) == 0 || (strcmp(r->path, "/") == 0 && request_wants_page(r)));
+}
+
 bool admin_admit(admin_gate *g, request *r, const char *own) {
   const char *hosts = g->config->admin_host;
   if (!r->host || !admin_host_is_own(r->host, own, hosts))
@@ -167,7 +173,7 @@ bool admin_admit(admin_gate *g, request *r, const char *own) {
                        r->host ? r->host : "");
   if (r->origin && !origin_is_own(r->origin, own, hosts))
     return problem_set(&r->problem, PROBLEM_FORBIDDEN, "Origin: '%.64s' is not this listener", r->origin);
-  if (token_matches(g, r->authorization)) return true;
+  if (token_matches(g, r->authorization) || is_page(r)) return true;
   reply_add_header(r, "WWW-Authenticate", "Bearer realm=\"spiked admin\"");
   return problem_set(&r->problem, PROBLEM_UNAUTHORIZED, "Authorization: expected 'Bearer' and the admin token%s",
                      r->authorization ? ", this is another" : "");

@@ -9,6 +9,7 @@
 void api_options(server *s, request *r);
 void api_index(server *s, request *r);
 void api_web_file(server *s, request *r);
+void api_console_file(server *s, request *r);
 void api_samples(server *s, request *r);
 void api_sample(server *s, request *r);
 void api_live(server *s, request *r);

@@ -29,16 +29,38 @@ static void reply_file(request *r, const web_file *file) {
   reply_add_header(r, "X-Content-Type-Options", "nosniff");
 }
 
-void api_index(server *s, request *r) {
-  (void)s;
+/* A page for who asks for one, the listing for others; takes the listing. */
+static void reply_page(request *r, const char *page, char *listing) {
   reply_add_header(r, "Vary", "Accept");
-  if (!r->accept || !strstr(r->accept, "text/html")) {
-    reply_json(r, 200, json_info_index());
+  if (!request_wants_page(r)) {
+    reply_json(r, 200, listing);
     return;
   }
-  reply_file(r, web_file_find("/"));
+  free(listing);
+  reply_file(r, web_file_find(page));
   reply_add_header(r, "Content-Security-Policy", "%s", PAGE_POLICY);
   reply_add_header(r, "Referrer-Policy", "no-referrer");
+}
+
+void api_index(server *s, request *r) {
+  (void)s;
+  reply_page(r, "/", json_info_index());
+}
+
+void api_admin_index(server *s, request *r) {
+  (void)s;
+  reply_page(r, "/operations", json_info_admin_index());
+}
+
+void api_console_file(server *s, request *r) {
+  char path[sizeof r->item + 8];
+  (void)s;
+  snprintf(path, sizeof path, "/web/%s", r->item);
+  const web_file *file = web_file_find(path);
+  if (file)
+    reply_file(r, file);
+  else
+    problem_set(&r->problem, PROBLEM_NOT_FOUND, "there is no such file");
 }
 
 void api_web_file(server *s, request *r) {

@@ -77,6 +77,10 @@ void request_drop_inference(request *r) {
   r->inference = NULL;
 }
 
+bool request_wants_page(const request *r) {
+  return r->accept && strstr(r->accept, "text/html");
+}
+
 void request_clear(request *r) {
   for (size_t i = 0; i < r->n_parameters; i++) {
     free(r->parameters[i].name);

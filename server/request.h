@@ -94,6 +94,9 @@ const char *request_text(const request *r, size_t *n);
 /* The reply is made: what the inference held can go to others, before the client has read a byte. */
 void request_drop_inference(request *r);
 
+/* Does the client accept HTML? A browser does, a script does not. */
+bool request_wants_page(const request *r);
+
 /* Free what it owns, not the struct. */
 void request_clear(request *r);
 

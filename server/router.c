@@ -38,6 +38,7 @@ static const route public_table[] = {
 /* Only with a token; see admin.h. */
 static const route admin_table[] = {
     {"GET", "/", NULL, NULL, api_admin_index},
+    {"GET", "/console/{file}", NULL, NULL, api_console_file},
     {"GET", "/metrics", NULL, NULL, api_metrics},
     {"GET", "/v1/models/{model}/calibrations", NULL, NULL, api_calibrations},
     {"POST", "/v1/models/{model}/calibrations", api_job_begin, api_job_start, api_job_answer},

@@ -6,17 +6,19 @@
 #include <string.h>
 
 #define JAVASCRIPT "text/javascript; charset=utf-8"
-#define FILES(X)                                                                     \
-  X(openapi_json, "/openapi.json", "server/openapi.json", "application/json")        \
-  X(index_html, "/", "clients/web/index.html", "text/html; charset=utf-8")           \
-  X(style_css, "/web/style.css", "clients/web/style.css", "text/css; charset=utf-8") \
-  X(icon_svg, "/web/icon.svg", "clients/web/icon.svg", "image/svg+xml")              \
-  X(page_js, "/web/page.js", "clients/web/page.js", JAVASCRIPT)                      \
-  X(answer_js, "/web/answer.js", "clients/web/answer.js", JAVASCRIPT)                \
-  X(api_js, "/web/api.js", "clients/web/api.js", JAVASCRIPT)                         \
-  X(charts_js, "/web/charts.js", "clients/web/charts.js", JAVASCRIPT)                \
-  X(compare_js, "/web/compare.js", "clients/web/compare.js", JAVASCRIPT)             \
-  X(picture_js, "/web/picture.js", "clients/web/picture.js", JAVASCRIPT)             \
+#define FILES(X)                                                                               \
+  X(openapi_json, "/openapi.json", "server/openapi.json", "application/json")                  \
+  X(index_html, "/", "clients/web/index.html", "text/html; charset=utf-8")                     \
+  X(operations_html, "/operations", "clients/web/operations.html", "text/html; charset=utf-8") \
+  X(operations_js, "/web/operations.js", "clients/web/operations.js", JAVASCRIPT)              \
+  X(style_css, "/web/style.css", "clients/web/style.css", "text/css; charset=utf-8")           \
+  X(icon_svg, "/web/icon.svg", "clients/web/icon.svg", "image/svg+xml")                        \
+  X(page_js, "/web/page.js", "clients/web/page.js", JAVASCRIPT)                                \
+  X(answer_js, "/web/answer.js", "clients/web/answer.js", JAVASCRIPT)                          \
+  X(api_js, "/web/api.js", "clients/web/api.js", JAVASCRIPT)                                   \
+  X(charts_js, "/web/charts.js", "clients/web/charts.js", JAVASCRIPT)                          \
+  X(compare_js, "/web/compare.js", "clients/web/compare.js", JAVASCRIPT)                       \
+  X(picture_js, "/web/picture.js", "clients/web/picture.js", JAVASCRIPT)                       \
   X(chart_js, "/web/chart.js", CHART_JS, JAVASCRIPT)
 
 #define INCLUDE(symbol, path, file, type)                                                                          \

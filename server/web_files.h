@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 typedef struct web_file {
-  const char *path; /* as a request names it: "/web/style.css"; the page itself is "/" */
+  const char *path; /* as a request names it: "/web/style.css"; the pages are "/" and "/operations" */
   const char *content_type;
   const unsigned char *begin, *end;
 } web_file;

@@ -1,18 +1,12 @@
 """A real headless Chromium (Debian's, through its own driver) looking at a real daemon with the bundled digits and a small colour network."""
-import importlib.util
 import os
 import pathlib
 import shutil
-import sys
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-spec = importlib.util.spec_from_file_location("http_conftest", ROOT / "tests/http/conftest.py")
-http = importlib.util.module_from_spec(spec)
-sys.modules["http_conftest"] = http
-spec.loader.exec_module(http)
-
+pytest.importorskip("selenium", reason="selenium is not installed (Debian: python3-selenium)")
+from page_support import ROOT, http  # noqa: E402
 
 @pytest.fixture(scope="session")
 def page_daemon(tmp_path_factory):
@@ -26,10 +20,8 @@ def page_daemon(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def chromium(tmp_path_factory):
-    selenium = pytest.importorskip("selenium", reason="selenium is not installed (Debian: python3-selenium)")
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
-    assert selenium
     driver = shutil.which("chromedriver")
     if not driver:
         pytest.skip("chromedriver is not installed (Debian: chromium-driver)")

@@ -1,41 +1,21 @@
 """The page as a person uses it: every view clicked through in a real browser, no console error, no serious finding of axe.
 
 BROWSER_SHOTS=DIR keeps a picture of every view."""
-import os
-import pathlib
-
 import pytest
 import requests
 
 pytest.importorskip("selenium")
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
-from selenium.webdriver.support.ui import Select, WebDriverWait  # noqa: E402
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+from page_support import ROOT, Page, serious_findings  # noqa: E402
 
 
-class Page:
-    """The page in the browser, in words."""
+class Classifier(Page):
+    """The page with the bundled digits' samples on it."""
 
     def __init__(self, browser, daemon):
-        self.browser, self.daemon = browser, daemon
-        browser.get_log("browser")
-        browser.get(daemon.url + "/")
-        self.until(lambda: self.id("server").text)
-        self.until(lambda: len(self.all("#samples button")) == 10)
-
-    def id(self, name):
-        return self.browser.find_element(By.ID, name)
-
-    def all(self, selector):
-        return self.browser.find_elements(By.CSS_SELECTOR, selector)
-
-    def until(self, what, timeout=30):
-        return WebDriverWait(self.browser, timeout, poll_frequency=0.05, ignored_exceptions=[]).until(lambda _: what())
-
-    def choose(self, name, value):
-        Select(self.id(name)).select_by_value(value)
+        super().__init__(browser, daemon.url, lambda p: p.id("server").text and len(p.all("#samples button")) == 10)
 
     def sample(self, i):
         before = self.id("json").get_attribute("textContent")
@@ -45,17 +25,10 @@ class Page:
     def verdict(self):
         return self.id("verdict").text
 
-    def shot(self, name):
-        if os.environ.get("BROWSER_SHOTS"):
-            self.browser.save_screenshot(str(pathlib.Path(os.environ["BROWSER_SHOTS"]) / f"{name}.png"))
-
-    def errors(self):
-        return [entry["message"] for entry in self.browser.get_log("browser") if entry["level"] == "SEVERE"]
-
 
 @pytest.fixture
 def page(chromium, page_daemon):
-    p = Page(chromium, page_daemon)
+    p = Classifier(chromium, page_daemon)
     yield p
     assert not p.errors()
 
@@ -116,7 +89,7 @@ def test_a_file_that_is_no_picture_is_said(page, tmp_path):
 
 
 def test_refusals_are_shown_in_the_servers_words(chromium, page_daemon):
-    page = Page(chromium, page_daemon)
+    page = Classifier(chromium, page_daemon)
     page.sample(1)
     page.browser.execute_script(
         "const o = document.getElementById('option-neuron'); o.append(new Option('nonsense', 'nonsense')); o.value = 'nonsense';"
@@ -169,9 +142,7 @@ def test_axe_finds_nothing_serious(page, axe, scheme):
     page.sample(9)
     for view in ("classify", "compare", "api"):
         page.id(f"tab-{view}").click()
-        page.browser.execute_cdp_cmd("Runtime.evaluate", {"expression": axe})
-        found = page.browser.execute_async_script("const done = arguments[arguments.length - 1]; axe.run().then((r) => done(r.violations));")
-        serious = [(v["id"], v["help"], [n["html"][:120] for n in v["nodes"]]) for v in found if v["impact"] in ("serious", "critical")]
+        serious = serious_findings(page, axe)
         assert not serious, f"{view}, {scheme}: {serious}"
         page.shot(f"{view}-{scheme}")
     page.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})

@@ -50,7 +50,7 @@ def sampled(tmp_path_factory):
     (folder / "bare").mkdir()
     (folder / "bare" / "model.safetensors").write_bytes(make.network(1, 8, 6, 3))
     for name in ("b.png", "a.png"):
-        (samples / name).write_bytes(make.picture(1, 8, ord(name[0])))
+        (samples / name).write_bytes(make.picture(ord(name[0])))
     (samples / "notes.txt").write_text("no picture")
     (samples / ".hidden.png").write_bytes(b"x")
     (samples / "large.png").write_bytes(b"x" * 300_000)
@@ -78,3 +78,21 @@ def test_nothing_else_is_served(sampled, name):
     reply = requests.get(f"{sampled[0].url}/v1/models/tiny/samples/{name}")
     assert reply.status_code in (400, 404), reply.text
     assert requests.get(f"{sampled[0].url}/v1/models/nothing/samples").status_code == 404
+
+
+def test_the_operations_page_needs_no_token_but_everything_else_does(tmp_path):
+    (tmp_path / "models").mkdir()
+    token = tmp_path / "token"
+    token.write_text("a-token-of-the-page-tests\n")
+    token.chmod(0o600)
+    with Daemon(tmp_path / "models", "--admin-listen", "127.0.0.1:0", "--admin-token-file", str(token)) as d:
+        url = "http://" + re.search(r"address=(\S+)", d.wait_log("admin-listening")).group(1)
+        page = requests.get(url + "/", headers=BROWSER)
+        assert page.status_code == 200 and "operations" in page.text and "frame-ancestors 'none'" in page.headers["Content-Security-Policy"]
+        for path in re.findall(r'(?:src|href)="(/[^"#]*)"', page.text):
+            assert requests.get(url + path).status_code == 200, path
+        assert requests.get(url + "/console/none.js").status_code == 404
+        assert requests.get(url + "/").status_code == requests.get(url + "/metrics").status_code == 401
+        assert requests.post(url + "/", headers=BROWSER).status_code == requests.get(url + "/web/page.js").status_code == 401
+        assert requests.get(url + "/", headers={**BROWSER, "Host": "elsewhere.example"}).status_code == 403
+        assert requests.get(url + "/console/style.css", headers={"Origin": "http://elsewhere.example"}).status_code == 403
