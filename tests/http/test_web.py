@@ -81,7 +81,8 @@ def test_nothing_else_is_served(sampled, name):
 
 
 def test_the_operations_page_needs_no_token_but_everything_else_does(tmp_path):
-    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "tiny").mkdir(parents=True)
+    (tmp_path / "models" / "tiny" / "model.safetensors").write_bytes(make.network(1, 8, 6, 3))
     token = tmp_path / "token"
     token.write_text("a-token-of-the-page-tests\n")
     token.chmod(0o600)
