@@ -87,7 +87,8 @@ static snn_status read_npy(const uint8_t *bytes, size_t n, snn_array *a, snn_err
   if (length > MAX_HEADER || length > n - begin)
     return snn_fail(err, SNN_ERR_FORMAT, NULL, "the .npy header does not end inside the file");
   cursor c = {(const char *)bytes + begin, (const char *)bytes + begin + length};
-  if (!take_header(&c, a, type, &fortran)) return snn_fail(err, SNN_ERR_FORMAT, NULL, "the .npy header is not that of a plain array");
+  if (!take_header(&c, a, type, &fortran))
+    return snn_fail(err, SNN_ERR_FORMAT, NULL, "the .npy header is not that of a plain array");
   const bool is_double = strcmp(type, "<f8") == 0;
   if ((!is_double && strcmp(type, "<f4") != 0) || fortran || a->n_dims == 0)
     return snn_fail(err, SNN_ERR_UNSUPPORTED, NULL, "an .npy array of float32 or float64 in C order is needed");

@@ -19,7 +19,7 @@ static inline void store(int32_t *p, ivec x) {
 }
 
 static void add_spikes(uint64_t bits, const int32_t *amount, bool negative, int32_t *more) {
-  ivec place;
+  ivec place = {0};
   for (int k = 0; k < STEP; k++) place[k] = 1 << k;
   for (uint32_t lane = 0; lane < SNN_LANES; lane += STEP) {
     ivec x = load(amount + lane) & ((place & (int32_t)(bits >> lane & ((1u << STEP) - 1))) != 0);

@@ -81,5 +81,6 @@ snn_run_options snn_run_defaults(const snn_network *net) {
 }
 
 snn_precision snn_precision_for(const snn_network *net, const snn_run_options *run) {
+  if (!snn_neuron_has_steps(run->neuron)) return SNN_PRECISION_FLOAT32; /* whole runs are faster so, see SPEED.md */
   return snn_int8_takes(net, run, NULL) == SNN_OK ? SNN_PRECISION_INT8 : SNN_PRECISION_FLOAT32;
 }

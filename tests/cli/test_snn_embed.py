@@ -33,7 +33,7 @@ def test_inspect_lists_them(small, embedded):
     assert shown["tables"] == [{"neuron": "if", "init": "matched", "timesteps": 2},
                                {"neuron": "if", "init": "matched", "timesteps": 8},
                                {"neuron": "if-signed", "init": "matched", "timesteps": 4}]
-    assert shown["recommended"] == {"timesteps": 8, "init": "matched", "shift": 0}
+    assert shown["recommended"] == {"timesteps": 8, "neuron": "if", "init": "matched", "shift": 0}
     assert shown["identity"] == hashlib.sha256((small / "model.safetensors").read_bytes()).hexdigest()
     assert shown["sha256"] == hashlib.sha256(embedded.read_bytes()).hexdigest()
     assert "  tables       if matched T=2,8; if-signed matched T=4\n" in cli.ok("inspect", embedded)

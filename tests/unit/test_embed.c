@@ -86,6 +86,7 @@ static answers run_defaults(const scene *s, const snn_network *net, uint32_t tim
   o.neuron = neuron;
   if (c) o.init = SNN_INIT_MATCHED;
   o.calibration = c;
+  o.precision = SNN_PRECISION_FLOAT32; /* the same for all, with factors or without */
   answers a = run(net, session_, s->images, PICTURES, &o);
   snn_session_free(session_);
   return a;
