@@ -49,7 +49,7 @@ const char *job_state_name(job_state state) {
 }
 
 void job_record_clear(job_record *r) {
-  free(r->result);
+  free(r->result); /* NOLINT(clang-analyzer-unix.Malloc): whoever fills a record that was cleared sets it anew */
   *r = (job_record){0};
 }
 
@@ -342,8 +342,8 @@ bool jobs_read(jobs *j, const char *id, job_record *out) {
 }
 
 bool jobs_alive(jobs *j, const char *model, char id[JOB_ID_MAX + 1]) {
-  uint64_t latest;
-  job_record r;
+  uint64_t latest = 0;
+  job_record r = {0};
   if (list_jobs(j, model, &latest, 1) < 1 || !read_any(j, model, latest, &r)) return false;
   bool alive = job_state_is_live(r.state);
   job_id_of(&r, id);
@@ -352,7 +352,7 @@ bool jobs_alive(jobs *j, const char *model, char id[JOB_ID_MAX + 1]) {
 }
 
 bool jobs_find_key(jobs *j, const char *model, const char *key, job_record *out) {
-  uint64_t numbers[JOBS_KEPT];
+  uint64_t numbers[JOBS_KEPT] = {0};
   int n = list_jobs(j, model, numbers, JOBS_KEPT);
   for (int i = 0; i < n; i++) {
     if (!read_any(j, model, numbers[i], out)) continue;

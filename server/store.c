@@ -177,7 +177,7 @@ static bool try_generation(store *st, model_entry *entry, uint64_t generation, b
 }
 
 void store_refresh(store *st, model_entry *entry) {
-  uint64_t generations[POINTERS_KEPT_MAX];
+  uint64_t generations[POINTERS_KEPT_MAX] = {0};
   if (!st) return;
   pthread_mutex_lock(&st->refreshing);
   int n = store_generations(st, entry->name, generations, POINTERS_KEPT_MAX);

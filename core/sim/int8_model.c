@@ -2,6 +2,7 @@
  * bound stated in int8_model.h holds of what leaves here. Packing itself is int8_pack.c. */
 #include "sim/int8_model.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -402,6 +403,7 @@ static snn_status make_numbers(maker *k, const snn_stage *stage, snn_int8_layer 
         *per_unit = snn_arena_alloc(arena, layer->lanes, sizeof *per_unit);
   int32_t *numbers = snn_arena_alloc(arena, (size_t)4 * layer->lanes, sizeof *numbers);
   if (!unit || !per_unit || !numbers) return snn_fail_memory(k->err, "the int8 network");
+  assert(channels > 0); /* the graph refuses empty shapes */
   layer->fraction = k->fraction[class];
   layer->most_static = (float)(1 << STATIC_BITS);
   for (uint32_t c = 0; c < channels; c++) unit[c] = ldexpf(k->coarse[class][c], -(int)layer->fraction);

@@ -178,7 +178,7 @@ static void run_sum(const snn_stage_context *ctx, const snn_stage *stage, size_t
       float acc[SNN_BLOCK];
       tally *step = &done[ctx->counts_steps ? t : 0];
       float *kept = ctx->currents ? ctx->currents + t * snn_shape_size(stage->shape) + element_of(stage, site) : NULL;
-      if (ctx->has_currents) {
+      if (kept && ctx->has_currents) {
         memcpy(acc, kept, site.n * sizeof *acc);
       } else {
         for (uint32_t i = 0; i < site.n; i++) acc[i] = bias[i] * times;
