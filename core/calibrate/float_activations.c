@@ -75,7 +75,7 @@ snn_status snn_float_activations_create(const snn_network *net, const float *ima
   bool complete = workspaces && sums && f.means && (f.all || !keep_all);
   for (uint32_t i = 0; complete && i < net->n_nodes; i++) {
     if (net->nodes[i].kind != SNN_LAYER_NEURON) continue;
-    size_t neurons = snn_shape_size(net->nodes[i].shape), maps;
+    size_t neurons = snn_shape_size(net->nodes[i].shape), maps = 0;
     sums[i] = snn_alloc_array(neurons, sizeof *sums[i]);
     f.means[i] = snn_alloc_array(neurons, sizeof *f.means[i]);
     complete = sums[i] && f.means[i] && snn_mul(neurons, n, &maps);
