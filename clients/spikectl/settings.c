@@ -9,7 +9,24 @@
 
 enum { KEY_URL = 0x200, KEY_JSON, KEY_CSV, KEY_ADMIN_URL, KEY_TOKEN_FILE };
 
-/* The value of `name` in a file of lines "name = value"; malloc'ed once, kept. Lines that are neither that, nor empty,
+/* Strings made here live as long as the program; this list is what still points at them when a command has let go of
+ * its settings. */
+static struct kept {
+  struct kept *next;
+  char text[];
+} * all_kept;
+
+static const char *keep(const char *text, size_t n) {
+  struct kept *k = malloc(sizeof *k + n + 1);
+  if (!k) return NULL;
+  memcpy(k->text, text, n);
+  k->text[n] = 0;
+  k->next = all_kept;
+  all_kept = k;
+  return k->text;
+}
+
+/* The value of `name` in a file of lines "name = value", kept. Lines that are neither that, nor empty,
  * nor comments (#) are ignored. */
 static const char *configured(const char *name) {
   char path[4096], line[4096];
@@ -21,7 +38,7 @@ static const char *configured(const char *name) {
   else
     snprintf(path, sizeof path, "%s/.config/spikectl.conf", getenv("HOME") ? getenv("HOME") : "");
   FILE *f = fopen(path, "re");
-  char *found = NULL;
+  const char *found = NULL;
   size_t n = strlen(name);
   while (f && !found && fgets(line, sizeof line, f)) {
     char *at = line + strspn(line, " \t");
@@ -31,8 +48,8 @@ static const char *configured(const char *name) {
     if (*at++ != '=') continue;
     at += strspn(at, " \t");
     size_t length = strlen(at);
-    while (length && isspace((unsigned char)at[length - 1])) at[--length] = 0;
-    if (*at) found = strdup(at);
+    while (length && isspace((unsigned char)at[length - 1])) length--;
+    if (length) found = keep(at, length);
   }
   if (f) fclose(f);
   return found;
@@ -62,10 +79,8 @@ static const struct argp_option options[] = {
 /* One slash too many is no reason to fail. */
 static const char *without_slash(const char *url) {
   size_t n = strlen(url);
-  char *copy = n && url[n - 1] == '/' ? strdup(url) : NULL;
-  if (!copy) return url;
-  copy[n - 1] = 0;
-  return copy;
+  const char *copy = n && url[n - 1] == '/' ? keep(url, n - 1) : NULL;
+  return copy ? copy : url;
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state) {
