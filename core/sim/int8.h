@@ -9,7 +9,7 @@
 #include "neurons/neurons.h"
 #include "neurons/potentials.h"
 #include "sim/drive.h"
-#include "sim/int8_model.h"
+#include "sim/int8_numbers.h"
 #include "sim/stage.h"
 
 /* Where things lie in a lane's memory, in bytes. */
@@ -45,8 +45,9 @@ typedef struct snn_int8_numbers {
 
 typedef struct snn_int8_sim {
   const snn_network *net;
-  const snn_plan *plan; /* float, binary: stages, and where constant currents lie */
-  const snn_int8_model *model;
+  const snn_plan *plan;        /* float, binary: stages, and where constant currents lie */
+  const snn_int8_model *model; /* that of `scaled` */
+  snn_int8_scaled *scaled;
   const snn_int8_kernels *kernels;
   snn_arena arena;
   snn_int8_layout layouts[SNN_PLAN_KINDS];
@@ -63,8 +64,8 @@ void snn_int8_sim_free(snn_int8_sim *s);
 /* Bytes a lane needs, for any kind of run. */
 size_t snn_int8_lane_bytes(const snn_int8_sim *s);
 
-/* A run's numbers, before its images. */
-void snn_int8_begin(snn_int8_sim *s, const snn_run_options *run, const snn_potentials *initial);
+/* A run's numbers, before its images. `factors` of its table or NULL; snn_int8_takes has accepted the run. */
+void snn_int8_begin(snn_int8_sim *s, const snn_run_options *run, const float *factors, const snn_potentials *initial);
 
 /* Initial potential in units: `share` of theta, rounded and kept within 2^27. */
 int32_t snn_int8_potential(float share, int32_t theta);

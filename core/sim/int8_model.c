@@ -1,24 +1,15 @@
-/* Making the integer form: which layers share units, how large a unit is, what fits into 32 bits. Invariant: every
- * bound stated in int8_model.h holds of what leaves here. Packing itself is int8_pack.c. */
+/* Making the integer form: which layers share units, how large a unit is. What counts in units, and the proof that it
+ * fits, is int8_numbers.c; packing itself int8_pack.c. */
 #include "sim/int8_model.h"
 
-#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "sim/int8_numbers.h"
 #include "sim/int8_pack.h"
 #include "snn/calibrate.h"
-
-enum {
-  MOST_FRACTION = 10,
-  STATIC_BITS = 17,       /* constant currents stay below 2^17 units: 2^29 in 4096 steps */
-  THETA_BITS = 24,        /* thresholds */
-  STATIC_THETA_BITS = 14, /* where there are constant currents, so that these may be 8 thresholds */
-  UNUSED_LEVEL = 1 << 30  /* of lanes that no neuron has */
-};
-#define CURRENT_BUDGET 1073741824.0 /* 2^30: what T steps of all other currents may add up to */
 
 typedef struct maker {
   const snn_network *net;
@@ -29,8 +20,6 @@ typedef struct maker {
   const float **amplitude; /* [n_nodes]: worth of one event, [c]; NULL: no events */
   uint32_t *class_of;      /* [n_nodes + 1]: layers that share units; the readout is n_nodes */
   float **coarse;          /* [n_nodes + 1], by class: coarse units, [c] */
-  double *bound;           /* [n_nodes + 1]: largest current of a step, in coarse units, static ones aside */
-  uint32_t *fraction;      /* [n_nodes + 1], by class */
 } maker;
 
 static snn_status unsupported(const snn_network *net, uint32_t node, snn_error *err, const char *why) {
@@ -47,10 +36,6 @@ static bool uniform_divisor(const snn_pool *pool) {
   return pool->count_include_pad || !(w->pad_top | w->pad_left | w->pad_bottom | w->pad_right);
 }
 
-static bool is_event(snn_int8_kind kind) {
-  return kind == SNN_INT8_SPIKES || kind == SNN_INT8_COUNTS;
-}
-
 /* What node i leaves, those before it being known. Static and inlined nodes are not asked for. */
 static snn_status kind_of(const snn_network *net, const snn_int8_kind *kinds, uint32_t i, snn_int8_kind *out,
                           snn_error *err) {
@@ -63,14 +48,14 @@ static snn_status kind_of(const snn_network *net, const snn_int8_kind *kinds, ui
     if (from == SNN_INT8_COUNTS) return unsupported(net, i, err, "a maximum of averages");
     *out = from;
   } else if (n->kind == SNN_LAYER_AVGPOOL) {
-    if (!is_event(from)) return unsupported(net, i, err, "an average of currents");
+    if (!snn_int8_is_event(from)) return unsupported(net, i, err, "an average of currents");
     if (!uniform_divisor(&n->pool)) return unsupported(net, i, err, "an average that leaves padding out");
     *out = SNN_INT8_COUNTS;
   } else if (gathers(n)) {
     *out = SNN_INT8_SPIKES;
     for (uint32_t k = 0; k < n->n_inputs; k++) {
       snn_int8_kind kind = kinds[n->inputs[k]];
-      if (!is_event(kind)) return unsupported(net, i, err, "a concatenation or slice of currents");
+      if (!snn_int8_is_event(kind)) return unsupported(net, i, err, "a concatenation or slice of currents");
       if (kind == SNN_INT8_COUNTS) *out = kind;
     }
   }
@@ -85,7 +70,7 @@ static snn_status find_kinds(const snn_network *net, snn_int8_kind *kinds, snn_e
     for (uint32_t k = 0; k < n->n_inputs; k++) is_static = is_static && kinds[n->inputs[k]] == SNN_INT8_STATIC;
     kinds[i] = SNN_INT8_STATIC;
     if (is_static) continue;
-    if (n->kind == SNN_LAYER_CONV && !is_event(kinds[n->inputs[0]]))
+    if (n->kind == SNN_LAYER_CONV && !snn_int8_is_event(kinds[n->inputs[0]]))
       return unsupported(net, i, err, "a convolution of values that are not spikes");
     snn_status status = kind_of(net, kinds, i, &kinds[i], err);
     if (status != SNN_OK) return status;
@@ -93,11 +78,15 @@ static snn_status find_kinds(const snn_network *net, snn_int8_kind *kinds, snn_e
   return SNN_OK;
 }
 
-snn_status snn_int8_check(const snn_network *net, snn_error *err) {
+/* Can the integer simulation take this network, with these threshold factors (NULL: none), at all? Cheap. */
+static snn_status check(const snn_network *net, const float *factors, snn_error *err) {
   snn_int8_kind *kinds = snn_alloc_array(net->n_nodes, sizeof *kinds);
-  if (!kinds) return snn_fail_memory(err, "the int8 network");
-  snn_status status = find_kinds(net, kinds, err);
+  float *scales = snn_alloc_array(net->n_nodes, sizeof *scales);
+  snn_status status = kinds && scales ? SNN_OK : snn_fail_memory(err, "the int8 network");
+  if (status == SNN_OK) status = find_kinds(net, kinds, err);
+  if (status == SNN_OK) status = snn_int8_find_scales(net, kinds, factors, scales, err);
   free(kinds);
+  free(scales);
   return status;
 }
 
@@ -120,7 +109,7 @@ static void gather_amplitudes(const maker *k, uint32_t node, float *worth) {
 static bool find_amplitudes(maker *k) {
   for (uint32_t i = 0; i < k->net->n_nodes; i++) {
     const snn_node *n = &k->net->nodes[i];
-    if (!is_event(k->m->kinds[i])) continue;
+    if (!snn_int8_is_event(k->m->kinds[i])) continue;
     float *worth = lend(k, n->shape.c, sizeof *worth);
     if (!worth) return false;
     k->amplitude[i] = worth;
@@ -192,7 +181,7 @@ static bool find_units(maker *k) {
     for (uint32_t c = 0; c < stage->shape.c; c++) {
       float least = 0;
       if (stage->theta)
-        least = fmaxf(stage->theta[c], stage->fire[c]) / (has_static ? 1 << STATIC_THETA_BITS : 1 << 16);
+        least = fmaxf(stage->theta[c], stage->fire[c]) / (has_static ? 1 << SNN_INT8_STATIC_THETA_BITS : 1 << 16);
       for (uint32_t t = 0; unit[c] == 0 && t < stage->n_terms; t++) /* no weights: what is added as it is */
         if (!stage->terms[t].is_conv && k->amplitude[stage->terms[t].source])
           least = fmaxf(least, k->amplitude[stage->terms[t].source][c] / 128);
@@ -300,8 +289,18 @@ static snn_status make_conv(maker *k, const snn_stage *stage, const snn_int8_lay
   return SNN_OK;
 }
 
-/* Sites, groups and blocks of a stage, and its convolutions. */
+static const float *keep(maker *k, const float *from, size_t n) {
+  float *to = snn_arena_alloc(&k->m->arena, n, sizeof *to);
+  if (to) memcpy(to, from, n * sizeof *to);
+  return to;
+}
+
+/* Sites, groups and blocks of a stage, its convolutions, and what its numbers are made from. */
 static snn_status make_layer(maker *k, const snn_stage *stage, snn_int8_layer *layer) {
+  layer->node = key_of(k, stage);
+  layer->shared = root(k, layer->node);
+  layer->channels = stage->shape.c;
+  layer->fires = stage->sink == SNN_SINK_SPIKES;
   layer->unroll = unroll_of(stage);
   layer->sites_w = (stage->shape.w + layer->unroll - 1) / layer->unroll;
   uint32_t groups = snn_words(layer->unroll * stage->shape.c);
@@ -323,119 +322,15 @@ static snn_status make_layer(maker *k, const snn_stage *stage, snn_int8_layer *l
   }
   layer->terms = terms;
   layer->statics = statics;
+  layer->coarse = keep(k, k->coarse[layer->shared], layer->channels);
+  layer->exact_bias = keep(k, stage->bias, layer->channels);
+  if (status == SNN_OK && (!layer->coarse || !layer->exact_bias)) return snn_fail_memory(k->err, "the int8 network");
+  for (uint32_t t = 0; status == SNN_OK && t < layer->n_terms; t++) {
+    const float *worth = k->amplitude[terms[t].source];
+    if (terms[t].is_conv || !worth) continue;
+    if (!(terms[t].worth = keep(k, worth, layer->channels))) return snn_fail_memory(k->err, "the int8 network");
+  }
   return status;
-}
-
-/* The largest current a step may bring, in coarse units: all positive weights firing, or all negative ones. */
-static double bound_of(const maker *k, const snn_stage *stage, const snn_int8_layer *layer, double *flow) {
-  const float *unit = k->coarse[root(k, key_of(k, stage))];
-  double most = 0, passed = 0;
-  for (uint32_t c = 0; c < stage->shape.c; c++) {
-    double positive = 0, negative = 0, other = fabs((double)stage->bias[c]) / (double)unit[c];
-    for (uint32_t t = 0; t < layer->n_terms; t++) {
-      const snn_int8_term *term = &layer->terms[t];
-      double times = k->m->multiplicity[term->source];
-      if (term->is_conv) {
-        positive += times * term->positive[c];
-        negative += times * term->negative[c];
-      } else if (k->amplitude[term->source]) {
-        other += times * (double)k->amplitude[term->source][c] / (double)unit[c];
-      }
-    }
-    double here = (positive > negative ? positive : negative) + other + 1;
-    if (here > most) most = here;
-  }
-  for (uint32_t t = 0; t < layer->n_terms; t++)
-    if (!layer->terms[t].is_conv && k->m->kinds[layer->terms[t].source] == SNN_INT8_GRADED)
-      passed += flow[layer->terms[t].source];
-  return most + passed;
-}
-
-static void find_bounds(maker *k, double *theta_most, bool *has_static) {
-  for (uint32_t s = k->plan.n_static; s < k->plan.n_stages; s++) {
-    const snn_stage *stage = &k->plan.stages[s];
-    if (!sums(stage)) {
-      if (stage->kind == SNN_LAYER_MAXPOOL) k->bound[stage->node] = k->bound[stage->terms[0].source];
-      continue;
-    }
-    const snn_int8_layer *layer = &k->m->layers[s];
-    uint32_t class = root(k, key_of(k, stage));
-    k->bound[key_of(k, stage)] = bound_of(k, stage, layer, k->bound);
-    if (layer->n_statics) has_static[class] = true;
-    for (uint32_t c = 0; stage->theta && c < stage->shape.c; c++)
-      theta_most[class] =
-          fmax(theta_most[class], (double)fmaxf(stage->theta[c], stage->fire[c]) / (double)k->coarse[class][c]);
-  }
-}
-
-/* As much fraction as 32 bits leave room for at the largest T; where there is room for none, a smaller T. */
-static snn_status find_fractions(maker *k) {
-  uint32_t n = k->net->n_nodes + 1;
-  double *theta_most = lend(k, n, sizeof *theta_most), *most = lend(k, n, sizeof *most);
-  bool *has_static = lend(k, n, sizeof *has_static);
-  if (!theta_most || !most || !has_static) return snn_fail_memory(k->err, "the int8 network");
-  find_bounds(k, theta_most, has_static);
-  for (uint32_t i = 0; i < n; i++) most[root(k, i)] = fmax(most[root(k, i)], k->bound[i]);
-  k->m->most_timesteps = SNN_MAX_TIMESTEPS;
-  for (uint32_t i = 0; i < n; i++) {
-    double limit = has_static[i] ? 1 << STATIC_THETA_BITS : 1 << THETA_BITS;
-    uint32_t f = MOST_FRACTION;
-    while (f && (ldexp(most[i], (int)f) * SNN_MAX_TIMESTEPS > CURRENT_BUDGET || ldexp(theta_most[i], (int)f) > limit))
-      f--;
-    k->fraction[i] = f;
-    if (most[i] * k->m->most_timesteps > CURRENT_BUDGET) k->m->most_timesteps = (uint32_t)(CURRENT_BUDGET / most[i]);
-  }
-  if (!k->m->most_timesteps)
-    return snn_fail(k->err, SNN_ERR_UNSUPPORTED, NULL, "its currents are too large for the int8 simulation");
-  return SNN_OK;
-}
-
-/* An even number of units. */
-static int32_t even(double x) {
-  return 2 * (int32_t)fmax(1, rint(x / 2));
-}
-
-/* What follows from the units: thresholds, biases and the worth of what is added as it is. */
-static snn_status make_numbers(maker *k, const snn_stage *stage, snn_int8_layer *layer) {
-  uint32_t class = root(k, key_of(k, stage)), channels = stage->shape.c;
-  snn_arena *arena = &k->m->arena;
-  float *unit = snn_arena_alloc(arena, channels, sizeof *unit),
-        *per_unit = snn_arena_alloc(arena, layer->lanes, sizeof *per_unit);
-  int32_t *numbers = snn_arena_alloc(arena, (size_t)4 * layer->lanes, sizeof *numbers);
-  if (!unit || !per_unit || !numbers) return snn_fail_memory(k->err, "the int8 network");
-  assert(channels > 0); /* the graph refuses empty shapes */
-  layer->fraction = k->fraction[class];
-  layer->most_static = (float)(1 << STATIC_BITS);
-  for (uint32_t c = 0; c < channels; c++) unit[c] = ldexpf(k->coarse[class][c], -(int)layer->fraction);
-  int32_t *bias = numbers, *fire = numbers + layer->lanes, *half = fire + layer->lanes, *theta = half + layer->lanes;
-  for (uint32_t lane = 0; lane < layer->lanes; lane++) {
-    uint32_t c = lane % channels;
-    fire[lane] = half[lane] = theta[lane] = UNUSED_LEVEL;
-    if (lane >= layer->unroll * channels) continue;
-    per_unit[lane] = 1.0f / unit[c];
-    bias[lane] = (int32_t)rint((double)stage->bias[c] / (double)unit[c]);
-    if (!stage->theta) continue;
-    fire[lane] = even((double)stage->fire[c] / (double)unit[c]);
-    half[lane] = fire[lane] / 2;
-    theta[lane] = even((double)stage->theta[c] / (double)unit[c]);
-  }
-  layer->unit = unit;
-  layer->per_unit = per_unit;
-  layer->bias = bias;
-  layer->fire = fire;
-  layer->half_fire = half;
-  layer->theta = theta;
-  for (uint32_t t = 0; t < layer->n_terms; t++) {
-    snn_int8_term *term = (snn_int8_term *)(uintptr_t)&layer->terms[t];
-    const float *worth = k->amplitude[term->source];
-    if (term->is_conv || !worth) continue;
-    int32_t *amount = snn_arena_alloc(arena, layer->lanes, sizeof *amount);
-    if (!amount) return snn_fail_memory(k->err, "the int8 network");
-    for (uint32_t lane = 0; lane < layer->unroll * channels; lane++)
-      amount[lane] = (int32_t)rint((double)worth[lane % channels] / (double)unit[lane % channels]);
-    term->amount = amount;
-  }
-  return SNN_OK;
 }
 
 static snn_status make(maker *k) {
@@ -449,10 +344,7 @@ static snn_status make(maker *k) {
   m->multiplicity = snn_arena_alloc(&m->arena, n, sizeof *m->multiplicity);
   k->class_of = lend(k, (size_t)n + 1, sizeof *k->class_of);
   k->coarse = lend(k, (size_t)n + 1, sizeof *k->coarse);
-  k->bound = lend(k, (size_t)n + 1, sizeof *k->bound);
-  k->fraction = lend(k, (size_t)n + 1, sizeof *k->fraction);
-  if (!m->kinds || !m->looked_through || !m->layers || !k->amplitude || !m->multiplicity || !k->class_of ||
-      !k->coarse || !k->bound || !k->fraction)
+  if (!m->kinds || !m->looked_through || !m->layers || !k->amplitude || !m->multiplicity || !k->class_of || !k->coarse)
     return snn_fail_memory(k->err, "the int8 network");
   snn_status status = find_kinds(k->net, m->kinds, k->err);
   if (status != SNN_OK) return status;
@@ -462,9 +354,7 @@ static snn_status make(maker *k) {
   find_looked_through(k);
   for (uint32_t s = k->plan.n_static; status == SNN_OK && s < m->n_stages; s++)
     if (sums(&k->plan.stages[s])) status = make_layer(k, &k->plan.stages[s], &m->layers[s]);
-  if (status == SNN_OK) status = find_fractions(k);
-  for (uint32_t s = k->plan.n_static; status == SNN_OK && s < m->n_stages; s++)
-    if (sums(&k->plan.stages[s])) status = make_numbers(k, &k->plan.stages[s], &m->layers[s]);
+  if (status == SNN_OK) status = snn_int8_most_timesteps(m, k->net, NULL, &m->most_timesteps, k->err);
   return status;
 }
 
@@ -510,16 +400,18 @@ snn_status snn_int8_takes(const snn_network *net, const snn_run_options *run, sn
   if (run->readout != SNN_READOUT_POTENTIAL)
     return snn_fail(err, SNN_ERR_UNSUPPORTED, "readout", "'%s' runs in float32 only", snn_readout_name(run->readout));
   snn_table_choice choice;
-  if (snn_init_needs_table(run->init) && snn_run_table(net, run, &choice) &&
-      snn_calibration_factors(choice.calibration, choice.table))
-    return snn_fail(err, SNN_ERR_UNSUPPORTED, "init", "tables that scale thresholds run in float32 only");
+  const float *factors = NULL;
+  if (snn_init_needs_table(run->init) && snn_run_table(net, run, &choice))
+    factors = snn_calibration_factors(choice.calibration, choice.table);
   snn_shared *shared = net->shared;
   pthread_mutex_lock(&shared->lock);
-  const snn_int8_model *m = shared->value;
-  const uint32_t most = m ? m->most_timesteps : SNN_MAX_TIMESTEPS;
+  const snn_int8_model *m = shared->value; /* which nobody changes any more */
   pthread_mutex_unlock(&shared->lock);
-  if (run->timesteps > most)
+  if (!m) return check(net, factors, err);
+  uint32_t most = m->most_timesteps;
+  snn_status status = factors ? snn_int8_most_timesteps(m, net, factors, &most, err) : SNN_OK;
+  if (status == SNN_OK && run->timesteps > most)
     return snn_fail(err, SNN_ERR_UNSUPPORTED, "timesteps",
                     "%u is out of range for this network in int8; 1 to %u, or precision float32", run->timesteps, most);
-  return snn_int8_check(net, err);
+  return status;
 }

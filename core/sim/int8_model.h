@@ -6,8 +6,14 @@
  * them. Biases, thresholds and constant currents count in units. Thresholds and firing levels are even, so that half of
  * one is exact. Layers whose currents meet share their units: branches of an addition, a maximum pool and its source.
  *
- * Proven here, for any input and T up to SNN_MAX_TIMESTEPS or `most_timesteps`: no potential, total or current leaves
- * 32 bits. With |current| <= C a step, |v| <= |v(0)| + T C + theta < 2^31; `fraction` is what C leaves room for. */
+ * A table may scale thresholds and spikes by a factor a layer. Where all spikes that reach a layer have one factor, its
+ * units are scaled by it: weights stay as they are packed, all else that counts in units is derived anew, by a session
+ * for its own copy of the layers (int8_numbers.h). A layer that only constant currents drive is scaled by its own
+ * factor.
+ *
+ * Proven, for any input, any factors and T up to SNN_MAX_TIMESTEPS or `most_timesteps`: no potential, total or current
+ * leaves 32 bits. With |current| <= C a step, |v| <= |v(0)| + T C + theta < 2^31; `fraction` is what C leaves room for.
+ */
 #ifndef SNN_SIM_INT8_MODEL_H
 #define SNN_SIM_INT8_MODEL_H
 
@@ -25,6 +31,10 @@ typedef enum snn_int8_kind {
   SNN_INT8_GRADED  /* int32 currents, in units */
 } snn_int8_kind;
 
+static inline bool snn_int8_is_event(snn_int8_kind kind) {
+  return kind == SNN_INT8_SPIKES || kind == SNN_INT8_COUNTS;
+}
+
 /* One addend of a stage's current. */
 typedef struct snn_int8_term {
   bool is_conv, is_grouped;
@@ -39,7 +49,8 @@ typedef struct snn_int8_term {
   const int32_t *positive, *negative; /* [out_c]: sums of a channel's weights of either sign, without theirs */
   const uint32_t *reach_h, *reach_w;  /* [in_h], [in_w]: outputs that a row or column of the source reaches */
   const uint32_t *pooled_reach_h, *pooled_reach_w; /* the same of the map behind the pool */
-  const int32_t *amount; /* what is added as it is, spikes or counts: worth of one, in units, [lanes] */
+  const float *worth;    /* what is added as it is, spikes or counts: worth of one, [c]; NULL: currents */
+  const int32_t *amount; /* the same in units, [lanes]; of a session */
 } snn_int8_term;
 
 /* A stage that sums terms; beside the float plan's stage of the same index. */
@@ -49,6 +60,13 @@ typedef struct snn_int8_layer {
   uint32_t lanes;   /* of a site: 64 * groups * blocks; lane unroll_index * c + channel, the rest unused */
   uint32_t groups;  /* of a block */
   uint32_t blocks;
+  uint32_t node;   /* whose current it is; the readout: n_nodes */
+  uint32_t shared; /* layers of one number share their units */
+  uint32_t channels;
+  bool fires;
+  const float *coarse;     /* [c]: of spikes as the network has them */
+  const float *exact_bias; /* [c], no units */
+  /* What counts in units: a session's own, for the factors of its run's table. */
   uint32_t fraction;                       /* coarse = 2^fraction units */
   const float *unit;                       /* [c] */
   const float *per_unit;                   /* [lanes]: 1 / unit */
@@ -66,10 +84,10 @@ typedef struct snn_int8_model {
   snn_int8_kind *kinds;   /* [n_nodes], step modes; a whole run has COUNTS for SPIKES, and pools that leave theirs */
   uint32_t *multiplicity; /* [n_nodes]: spikes that one element may stand for at a step */
   bool *looked_through;   /* [n_nodes]: average pools that runs of binary spikes skip */
-  snn_int8_layer *layers; /* [n_stages]; zero for stages that do not sum */
+  snn_int8_layer *layers; /* [n_stages]; zero for stages that do not sum; what counts in units is a session's to fill */
   uint32_t n_stages;
-  uint32_t most_timesteps;
-  size_t bytes; /* of packed weights */
+  uint32_t most_timesteps; /* without factors */
+  size_t bytes;            /* of packed weights */
 } snn_int8_model;
 
 /* Nearest whole number, ties to even, |x| < 2^22: by plain float arithmetic, which is alike on every machine. */
@@ -85,10 +103,6 @@ static inline int32_t snn_int8_clamped(float x, float most) {
   x = x > -most ? x : -most;
   return snn_int8_nearest(x < most ? x : most);
 }
-
-/* Can the integer simulation take this network at all? It cannot where a convolution, a slice or a concatenation reads
- * currents instead of spikes. Cheap. Errors: UNSUPPORTED, `where` the layer. */
-snn_status snn_int8_check(const snn_network *net, snn_error *err);
 
 /* The integer form, made at the first call and kept by the network; the caller must not free it. Errors: UNSUPPORTED,
  * NO_MEMORY, TOO_LARGE. */

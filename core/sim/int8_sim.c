@@ -110,7 +110,12 @@ static snn_status make_scratch(snn_int8_sim *s, uint32_t threads, snn_error *err
 snn_status snn_int8_sim_create(const snn_network *net, const snn_plan *plan, uint32_t threads, uint32_t chunk,
                                snn_int8_sim *out, snn_error *err) {
   snn_int8_sim s = {.net = net, .plan = plan, .kernels = snn_int8_kernels_get()};
-  snn_status status = snn_int8_prepare(net, threads, &s.model, err);
+  const snn_int8_model *shared = NULL;
+  snn_status status = snn_int8_prepare(net, threads, &shared, err);
+  if (status == SNN_OK && !(s.scaled = snn_arena_alloc(&s.arena, 1, sizeof *s.scaled)))
+    status = snn_fail_memory(err, "a simulation session");
+  if (status == SNN_OK) status = snn_int8_scaled_create(shared, net, s.scaled, err);
+  if (status == SNN_OK) s.model = &s.scaled->model;
   for (int k = 0; status == SNN_OK && k < SNN_PLAN_KINDS; k++) status = lay_out(&s, (snn_plan_kind)k, chunk, err);
   if (status == SNN_OK) status = make_scratch(&s, threads, err);
   if (status == SNN_OK) {
@@ -126,11 +131,12 @@ snn_status snn_int8_sim_create(const snn_network *net, const snn_plan *plan, uin
   if (status == SNN_OK)
     *out = s;
   else
-    snn_arena_free(&s.arena);
+    snn_int8_sim_free(&s);
   return status;
 }
 
 void snn_int8_sim_free(snn_int8_sim *s) {
+  if (s->scaled) snn_int8_scaled_free(s->scaled);
   snn_arena_free(&s->arena);
   *s = (snn_int8_sim){0};
 }
@@ -147,7 +153,8 @@ int32_t snn_int8_potential(float share, int32_t theta) {
   return v > MOST_START ? MOST_START : v > -MOST_START ? (int32_t)v : -MOST_START;
 }
 
-void snn_int8_begin(snn_int8_sim *s, const snn_run_options *run, const snn_potentials *initial) {
+void snn_int8_begin(snn_int8_sim *s, const snn_run_options *run, const float *factors, const snn_potentials *initial) {
+  snn_int8_scale(s->scaled, s->net, factors);
   const bool whole = snn_neuron_model_get(run->neuron)->whole_run != NULL;
   const int64_t times = whole ? run->timesteps : 1;
   for (uint32_t i = s->plan->n_static; i < s->plan->n_stages; i++) {

@@ -397,11 +397,11 @@ snn_status snn_session_run(snn_session *s, const float *images, size_t batch, co
     run.checkpoints = &options->timesteps;
     run.n_checkpoints = 1;
   }
-  if (run.precision == SNN_PRECISION_INT8) snn_int8_begin(&s->int8, &run, s->initial);
+  if (run.precision == SNN_PRECISION_INT8) snn_int8_begin(&s->int8, &run, factors, s->initial);
   const snn_neuron_model *neuron = snn_neuron_model_get(run.neuron);
   const snn_plan_input input = run.encoding == SNN_ENCODING_DIRECT ? SNN_PLAN_DIRECT : SNN_PLAN_ENCODED;
   snn_plan *plan = &s->plans[plan_kind(neuron)][input];
-  if (factors || plan->is_scaled) snn_plan_scale(plan, s->net, factors);
+  if (run.precision == SNN_PRECISION_FLOAT32 && (factors || plan->is_scaled)) snn_plan_scale(plan, s->net, factors);
   const run_setup setup = {.session = s,
                            .options = &run,
                            .neuron = neuron,

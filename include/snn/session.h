@@ -146,7 +146,8 @@ typedef struct snn_run_stats {
 } snn_run_stats;
 
 /* Can this run be simulated in int8? Not where layers hand on currents instead of spikes, nor with an encoded image or
- * a firing last layer, nor (known once a session was made) for more timesteps than its potentials have room for.
+ * a firing last layer, nor with a table that scales thresholds of layers whose spikes meet differently, nor (known once
+ * a session was made) for more timesteps than its potentials have room for.
  * Errors: UNSUPPORTED, NO_MEMORY. */
 snn_status snn_int8_takes(const snn_network *net, const snn_run_options *run, snn_error *err);
 
