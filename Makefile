@@ -188,9 +188,12 @@ $(OPENAPI): | $(AXE) # one npm at a time
 	@npm install --prefix build/node --ignore-scripts --no-audit --no-fund --silent @seriousme/openapi-schema-validator@2 || \
 	  echo 'openapi-schema-validator: not to be had, its test will be skipped'
 
+# Black-box tests wait more than they compute: a few files at a time. PYTEST_JOBS=0 for one after another.
+PYTEST_JOBS ?= 3
 pytest: $(PROGRAMS) $(OPENLOOP) $(OPENAPI) $(if $(PYTEST_FLAGS),,$(AXE)) ## the tests through the programs, over HTTP and in a browser of one MODE
 	@echo "== $(MODE) pytest"
-	$(TEST_ENV) AXE_JS=$(CURDIR)/$(AXE) OPENAPI_VALIDATOR=$(CURDIR)/$(OPENAPI) $(PYTHON) -m pytest -q -p no:cacheprovider $(PYTEST_FLAGS) tests
+	$(TEST_ENV) AXE_JS=$(CURDIR)/$(AXE) OPENAPI_VALIDATOR=$(CURDIR)/$(OPENAPI) $(PYTHON) -m pytest -q -p no:cacheprovider -n $(PYTEST_JOBS) --dist loadfile \
+	  $(PYTEST_FLAGS) tests
 
 CRASHES ?= 1000
 RACES ?= 200
