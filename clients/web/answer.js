@@ -58,6 +58,7 @@ function showLayers(result) {
   const layers = result.spikes.layers;
   if (!reveal("card-layers", Boolean(layers?.length))) return;
   const most = Math.max(...layers.map((l) => l.rate), 1e-9);
+  at("most").textContent = `(full colour: ${most.toFixed(3)})`;
   at("layers").replaceChildren(...layers.map((layer) => {
     const cell = document.createElement("div"), heat = document.createElement("div"), text = document.createElement("div");
     cell.className = "cell";
@@ -87,7 +88,7 @@ function showCost(result) {
 
 function showLatency(ms) {
   const other = Math.max(0, ms.total - ms.queue - ms.decode - ms.simulate);
-  const parts = [["queue", ms.queue], ["decode", ms.decode], ["simulate", ms.simulate], ["other", other]];
+  const parts = [["queue", ms.queue], ["decode", ms.decode], ["simulate", ms.simulate], ["float network and answer", other]];
   show("chart-latency", (c) => ({
     type: "bar",
     data: { labels: [""], datasets: parts.map(([label, value], i) => ({ label, data: [value], backgroundColor: [c.quiet, c.second, c.first, c.line][i] })) },
@@ -96,7 +97,21 @@ function showLatency(ms) {
   at("table-latency").replaceChildren(table(["part", "ms"], [...parts, ["total", ms.total]].map(([k, v]) => [k, millis(v)]), "Latency"));
 }
 
+const cards = ["preview", "classes", "steps", "layers", "cost", "latency"].map((name) => `card-${name}`);
+
+/** No answer to show: a line of text instead. Cards of an answer before stay, pale, where `keep` says so. */
+export function showNone(text, keep) {
+  const pale = keep && !at("card-classes").hidden;
+  at("verdict").textContent = pale ? `${text} Below, pale, is the one before.` : text;
+  at("view-classify").classList.toggle("stale", pale);
+  if (!keep) {
+    for (const id of cards) reveal(id, false);
+    at("json").textContent = "";
+  }
+}
+
 export function showAnswer(answer, labels) {
+  at("view-classify").classList.remove("stale");
   const result = answer.results[0], best = result.class;
   const float = result.reference?.class;
   at("verdict").textContent = `${name(best)}, ${percent(best.probability)}` +

@@ -1,6 +1,10 @@
 // The daemon's API as this page uses it. Every failure becomes an Error whose message is the server's own, with what to do about it.
 
+let key = ""; // for servers that ask for one (--api-keys-file)
+export const useKey = (text) => { key = text; };
+
 const advice = {
+  401: "Give a key of this server below.",
   404: "Reload the page: the models may have changed.",
   413: "Choose a smaller picture.",
   422: "Choose another picture: this one could not be read.",
@@ -9,10 +13,10 @@ const advice = {
   504: "Ask for fewer time steps, or try again.",
 };
 
-async function request(path, init) {
+async function request(path, init = {}) {
   let reply;
   try {
-    reply = await fetch(path, init);
+    reply = await fetch(path, key ? { ...init, headers: { ...init.headers, Authorization: `Bearer ${key}` } } : init);
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Error("The server cannot be reached. Is it still running?");
@@ -22,7 +26,9 @@ async function request(path, init) {
   try {
     text = (await reply.json()).detail || text;
   } catch { /* not JSON: the status has to do */ }
-  throw new Error(advice[reply.status] ? `${text}. ${advice[reply.status]}` : text);
+  const error = new Error(advice[reply.status] ? `${text}. ${advice[reply.status]}` : text);
+  error.status = reply.status;
+  throw error;
 }
 
 export const getJson = async (path) => (await request(path)).json();
@@ -40,9 +46,9 @@ export async function classify(model, png, options, signal) {
   return (await request(path, { method: "POST", headers: { "Content-Type": "image/png" }, body: png, signal })).json();
 }
 
-/** The same request for a shell. */
+/** The same request for a shell; a key is not shown. */
 export function curlCommand(model, options) {
   const quoted = (s) => `'${s.replaceAll("'", "'\\''")}'`;
-  return `curl --data-binary @picture.png -H 'Content-Type: image/png' \\\n  ${quoted(
+  return `curl --data-binary @picture.png -H 'Content-Type: image/png' ${key ? '-H "Authorization: Bearer $KEY" ' : ""}\\\n  ${quoted(
     `${location.origin}/v1/models/${encodeURIComponent(model)}/classify?${query(options)}`)}`;
 }

@@ -10,12 +10,18 @@ export function offer(model) {
   at("compare-by").replaceChildren(...["timesteps", ...choices].map((name) => new Option(name === "timesteps" ? "time steps T" : name, name)));
 }
 
+/** What was compared is of another picture or model now. */
+export function forget() {
+  at("table-compare").replaceChildren();
+  at("card-compare").hidden = at("compare-progress").hidden = true;
+}
+
 const variantsOf = (model, by) =>
   by === "timesteps" ? [1, 2, 4, 8, 16, 32, 64, 128].filter((t) => t <= model.limits.timesteps) : model.variants[by];
 
 function draw(by, rows) {
   at("card-compare").hidden = false;
-  at("compare-caption").textContent = `Probability of the float network's class, and spikes, by ${by}`;
+  at("compare-caption").textContent = `Probability of the float network's class, and spikes, by ${by === "timesteps" ? "time steps T" : by}`;
   const good = rows.filter((r) => r.answer);
   show("chart-compare", (c) => ({
     type: by === "timesteps" ? "line" : "bar",
@@ -50,7 +56,7 @@ export async function compare(model, png, options, signal) {
       const { reference, scores } = row.answer.results[0], best = Math.max(...scores), sum = scores.reduce((a, s) => a + Math.exp(s - best), 0);
       row.agreed = Math.exp(scores[reference.class.index] - best) / sum;
     } catch (error) {
-      if (error.name === "AbortError") break;
+      if (error.name === "AbortError") return; // a newer comparison has the view
       row.problem = error.message;
     }
     rows.push(row);
@@ -58,5 +64,5 @@ export async function compare(model, png, options, signal) {
       rows.map(rowOf), "Comparison"));
   }
   progress.hidden = true;
-  draw(by, rows);
+  if (rows.some((r) => r.answer)) draw(by, rows);
 }

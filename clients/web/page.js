@@ -1,8 +1,8 @@
 // The page: picture and options at the left, three views of the answer at the right. A change on the left asks the daemon anew; an answer that was
 // overtaken by a newer question is dropped.
-import { showAnswer } from "./answer.js";
-import { classify, curlCommand, getBlob, getJson } from "./api.js";
-import { compare, offer } from "./compare.js";
+import { showAnswer, showNone } from "./answer.js";
+import { classify, curlCommand, getBlob, getJson, useKey } from "./api.js";
+import { compare, forget, offer } from "./compare.js";
 import { Picture } from "./picture.js";
 
 const STEPS = [1, 2, 4, 8, 16, 32, 64, 128];
@@ -25,24 +25,56 @@ function problem(text) {
   at("problem").textContent = text ?? "";
 }
 
+/** Show why something did not work, and ask for a key where one is missing. */
+function refused(error) {
+  problem(error.message);
+  at("key-form").hidden = error.status !== 401;
+}
 
+const few = (labels) => (labels.length > 12 ? `${labels.slice(0, 12).join(", ")} and ${labels.length - 12} more` : labels.join(", "));
+const knows = () => (model.labels ? few(model.labels) : `${model.classes} classes`);
+const invitation = () => `Draw, drop, paste or choose a picture; ${model.name} tells apart: ${knows()}.`;
 
 /** What to trace: every step where that can be; a neuron that runs the whole T at once has none. */
 const traced = (options) => ((options.neuron ?? model.defaults.neuron) === "asg" ? "layers" : "steps");
 
+/** Everything this page shows is asked for in one request. */
+const asked = () => {
+  const options = chosen();
+  return { ...options, reference: true, preview: true, trace: traced(options), top_k: 10 };
+};
+
+let saved = null;
+function offerPicture(png) {
+  if (saved) URL.revokeObjectURL(saved);
+  saved = png ? URL.createObjectURL(png) : null;
+  at("save").hidden = !saved;
+  at("no-picture").hidden = Boolean(saved);
+  if (saved) at("save").href = saved;
+}
+
 async function ask() {
-  at("curl").textContent = model ? curlCommand(model.name, chosen()) : "";
-  if (!model || picture.empty) return;
   running?.abort();
+  if (!model) return;
+  at("curl").textContent = curlCommand(model.name, chosen());
+  at("curl-all").textContent = curlCommand(model.name, asked());
+  if (picture.empty) {
+    offerPicture(null);
+    showNone(invitation(), false);
+    return;
+  }
   running = new AbortController();
   const { signal } = running;
   try {
-    const png = await picture.png(), options = chosen();
-    const answer = await classify(model.name, png, { ...options, reference: true, preview: true, trace: traced(options), top_k: 10 }, signal);
+    const png = await picture.png();
+    offerPicture(png);
+    const answer = await classify(model.name, png, asked(), signal);
     problem(null);
     showAnswer(answer, model.labels);
   } catch (error) {
-    if (error.name !== "AbortError") problem(error.message);
+    if (error.name === "AbortError") return;
+    refused(error);
+    showNone("No answer to this.", true);
   }
 }
 
@@ -69,14 +101,19 @@ function selectOf(values) {
 function showChoices() {
   const fields = Object.entries(model.variants).flatMap(([name, values]) => field(name, selectOf(values), model.defaults[name]));
   fields.push(...field("shift", selectOf(["0", "1"]), model.defaults.shift));
-  const tau = Object.assign(document.createElement("input"), { type: "number", min: 0.05, max: 1, step: 0.05 });
-  const leak = field("tau", tau, model.defaults.tau ?? 1);
-  at("choices").replaceChildren(...fields, ...leak);
-  const enable = () => {
-    tau.disabled = !at("option-neuron").value.startsWith("lif");
-    for (const element of leak) element.hidden = tau.disabled;
+  const number = (attributes) => Object.assign(document.createElement("input"), { type: "number", ...attributes });
+  const leak = field("tau", number({ min: 0.05, max: 1, step: 0.05 }), model.defaults.tau ?? 1);
+  const seed = field("seed", number({ min: 0, max: 4294967295, step: 1 }), model.defaults.seed ?? 0);
+  at("choices").replaceChildren(...fields, ...leak, ...seed);
+  const only = (pair, when) => {
+    pair[1].disabled = !when;
+    for (const element of pair) element.hidden = !when;
   };
-  at("option-neuron").addEventListener("change", enable);
+  const enable = () => {
+    only(leak, at("option-neuron").value.startsWith("lif"));
+    only(seed, at("option-encoding").value === "rate");
+  };
+  for (const name of ["neuron", "encoding"]) at(`option-${name}`).addEventListener("change", enable);
   enable();
 }
 
@@ -86,16 +123,17 @@ async function showSamples() {
   try {
     names = (await getJson(`/v1/models/${encodeURIComponent(model.name)}/samples`)).samples;
   } catch { /* a model without samples */ }
-  at("samples").replaceChildren(...names.map((name) => {
+  at("no-samples").hidden = names.length > 0;
+  at("samples").replaceChildren(...await Promise.all(names.map(async (name) => {
     const button = document.createElement("button"), image = document.createElement("img");
-    const path = `/v1/models/${encodeURIComponent(model.name)}/samples/${encodeURIComponent(name)}`;
+    const blob = await getBlob(`/v1/models/${encodeURIComponent(model.name)}/samples/${encodeURIComponent(name)}`);
     button.type = "button";
-    image.src = path;
+    image.src = URL.createObjectURL(blob);
     image.alt = `Sample ${name.replace(/\.png$/, "")}`;
     button.append(image);
-    button.addEventListener("click", async () => load(await getBlob(path)));
+    button.addEventListener("click", () => load(blob));
     return button;
-  }));
+  })));
 }
 
 async function load(blob) {
@@ -108,6 +146,10 @@ async function load(blob) {
 
 async function chooseModel() {
   model = await getJson(`/v1/models/${encodeURIComponent(at("model").value)}`);
+  const { channels, height, width } = model.input, tones = channels === 1 ? "gray" : channels === 3 ? "RGB" : `${channels} channels`;
+  at("about").textContent = `${width} × ${height} ${tones}; ${knows()}`;
+  comparing?.abort();
+  forget();
   at("model-link").href = `/v1/models/${encodeURIComponent(model.name)}`;
   const nearest = STEPS.findIndex((t) => t >= model.defaults.timesteps);
   at("timesteps").value = String(nearest < 0 ? STEPS.length - 1 : nearest);
@@ -133,21 +175,33 @@ function selectTab(tab, focus) {
   if (focus) tab.focus();
 }
 
+/** Dropped anywhere on the page, a picture is taken; the browser does not leave for it. */
+function takeDrops() {
+  for (const kind of ["dragenter", "dragover", "dragleave", "drop"])
+    document.addEventListener(kind, (event) => {
+      event.preventDefault();
+      at("drop").classList.toggle("over", kind === "dragenter" || kind === "dragover");
+      if (kind !== "drop") return;
+      if (event.dataTransfer.files[0]) load(event.dataTransfer.files[0]);
+      else problem("What was dropped is no file. Save the picture first, then drop its file.");
+    });
+}
+
 function listen() {
-  picture.addEventListener("change", askSoon);
+  picture.addEventListener("change", () => { comparing?.abort(); forget(); askSoon(); });
+  at("key-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    useKey(at("key").value.trim());
+    start(begin);
+  });
   at("options").addEventListener("submit", (event) => event.preventDefault());
   at("model").addEventListener("change", () => start(chooseModel));
   at("timesteps").addEventListener("input", () => { showTimesteps(); askSoon(); });
   at("choices").addEventListener("change", askSoon);
   at("file").addEventListener("change", () => { if (at("file").files[0]) load(at("file").files[0]); at("file").value = ""; });
-  at("clear").addEventListener("click", () => { picture.clear(); problem(null); });
+  at("clear").addEventListener("click", () => { picture.clear(); problem(null); comparing?.abort(); forget(); ask(); });
   at("invert").addEventListener("change", () => { picture.invert = at("invert").checked; });
-  for (const kind of ["dragenter", "dragover", "dragleave", "drop"])
-    at("drop").addEventListener(kind, (event) => {
-      event.preventDefault();
-      at("drop").classList.toggle("over", kind === "dragenter" || kind === "dragover");
-      if (kind === "drop" && event.dataTransfer.files[0]) load(event.dataTransfer.files[0]);
-    });
+  takeDrops();
   document.addEventListener("paste", (event) => { const blob = event.clipboardData.files[0]; if (blob) load(blob); });
   const tabs = [...document.querySelectorAll("[role=tab]")];
   for (const tab of tabs) {
@@ -163,33 +217,38 @@ function listen() {
     problem(null);
     comparing?.abort();
     comparing = new AbortController();
-    const { neuron, timesteps: steps, ...rest } = chosen();
-    await compare(model, await picture.png(), { neuron, timesteps: steps, ...rest }, comparing.signal);
+    await compare(model, await picture.png(), chosen(), comparing.signal);
   });
-  at("copy").addEventListener("click", async () => {
-    try {
-      await navigator.clipboard.writeText(at("curl").textContent);
-      at("copied").textContent = "Copied.";
-    } catch {
-      getSelection().selectAllChildren(at("curl"));
-      at("copied").textContent = "Selected: copy it with the keyboard.";
-    }
-  });
+  for (const button of document.querySelectorAll("[data-copies]"))
+    button.addEventListener("click", async () => {
+      const command = at(button.dataset.copies);
+      try {
+        await navigator.clipboard.writeText(command.textContent);
+        at("copied").textContent = "Copied.";
+      } catch {
+        getSelection().selectAllChildren(command);
+        at("copied").textContent = "Selected: copy it with the keyboard.";
+      }
+    });
 }
 
 async function start(what) {
   try {
     await what();
   } catch (error) {
-    problem(error.message);
+    refused(error);
   }
 }
 
-listen();
-await start(async () => {
+async function begin() {
   const status = await getJson("/v1/status");
   at("server").textContent = `Version ${status.version}, ${status.threads} threads, ${status.kernels} kernels`;
   at("model").replaceChildren(...status.models.map(({ name }) => new Option(name, name)));
   if (!status.models.length) throw new Error("This server has no models loaded.");
+  at("key-form").hidden = true;
+  problem(null);
   await chooseModel();
-});
+}
+
+listen();
+await start(begin);

@@ -10,15 +10,20 @@ from page_support import ROOT, Page, http, serious_findings  # noqa: E402
 TOKEN = "a-token-of-the-browser-tests"
 
 
+def start(folder):
+    """A daemon that keeps everything below a folder."""
+    (folder / "models/tiny").mkdir(parents=True)
+    (folder / "state").mkdir()
+    (folder / "models/tiny/model.safetensors").write_bytes(http.make.network(1, 8, 6, 3, labels=["a", "b", "c"]))
+    (folder / "token").write_text(TOKEN + "\n")
+    (folder / "token").chmod(0o600)
+    return http.Daemon(folder / "models", "--state", str(folder / "state"), "--admin-listen", "127.0.0.1:0",
+                       "--admin-token-file", str(folder / "token"))
+
+
 @pytest.fixture(scope="module")
 def operations(tmp_path_factory):
-    folder, state = tmp_path_factory.mktemp("models"), tmp_path_factory.mktemp("state")
-    (folder / "tiny").mkdir()
-    (folder / "tiny" / "model.safetensors").write_bytes(http.make.network(1, 8, 6, 3, labels=["a", "b", "c"]))
-    token = tmp_path_factory.mktemp("token") / "token"
-    token.write_text(TOKEN + "\n")
-    token.chmod(0o600)
-    with http.Daemon(folder, "--state", str(state), "--admin-listen", "127.0.0.1:0", "--admin-token-file", str(token)) as d:
+    with start(tmp_path_factory.mktemp("operations")) as d:
         yield d
 
 
@@ -72,11 +77,56 @@ def test_from_upload_to_rollback(page, tmp_path, axe):
     page.until(lambda: page.id("in-force").text.startswith("In force: 1-"))
     page.shot("operations")
     assert not serious_findings(page, axe)
+    assert "1-" in page.id("models").text  # the calibration in force, beside its model
     page.id("own").click()
     page.until(lambda: "generation 2" in page.id("in-force").text)
     button, = [b for b in page.all("#calibrations button") if b.text == "activate"]
     button.click()
     page.until(lambda: page.id("in-force").text.startswith("In force: 3-"))
+    page.id("back").click()  # there was no other calibration before
+    page.until(lambda: "generation 4" in page.id("in-force").text)
+    assert "what the model file itself recommends" in page.id("in-force").text
+    page.id("back").click()
+    page.until(lambda: page.id("in-force").text.startswith("In force: 5-"))
+
+
+def test_files_are_spoken_of_one_by_one(page, tmp_path):
+    """Those left out, and those that the daemon cannot read."""
+    sign_in(page)
+    page.until(lambda: page.id("console").is_displayed())
+    (pictures(tmp_path) / "a/notes.txt").write_text("no picture")
+    (tmp_path / "b/torn.png").write_bytes(http.make.picture(5)[:40])
+    page.id("folder").send_keys(str(tmp_path))
+    page.browser.execute_script("document.getElementById('timesteps').value = '4'; document.getElementById('activate').checked = false")
+    page.all("#upload .primary")[0].click()
+    page.until(lambda: page.id("result").is_displayed(), timeout=60)
+    said = page.id("files-list").text
+    assert "a/notes.txt: left out" in said and "b/torn.png: " in said, said
+    assert page.id("conclusion").text.startswith("Not activated") and "1 of 37 pictures could not be read" in page.id("conclusion").text
+
+
+def test_a_broken_upload_is_said_file_by_file(chromium, tmp_path):
+    """The daemon dies in the middle of it."""
+    daemon = start(tmp_path)
+    page = Page(chromium, admin_url(daemon), ready=lambda q: q.id("sign-in"))
+    sign_in(page)
+    page.until(lambda: page.id("console").is_displayed())
+    for i in range(8):
+        (tmp_path / f"{i}.png").write_bytes(bytes(100_000))
+    page.id("files").send_keys("\n".join(str(tmp_path / f"{i}.png") for i in range(8)))
+    network = {"offline": False, "latency": 0, "downloadThroughput": -1}
+    page.browser.execute_cdp_cmd("Network.enable", {})
+    page.browser.execute_cdp_cmd("Network.emulateNetworkConditions", {**network, "uploadThroughput": 200_000})
+    page.all("#upload .primary")[0].click()
+    page.until(lambda: page.id("progress").is_displayed() and float(page.id("progress").get_attribute("value")) > 250_000)
+    daemon.process.kill()
+    page.until(lambda: "broke off" in page.id("problem").text)
+    lines = page.id("files-list").text.splitlines()
+    page.browser.execute_cdp_cmd("Network.emulateNetworkConditions", {**network, "uploadThroughput": -1})
+    page.shot("operations-broken")
+    assert len(lines) == 8 and lines[0] == "0.png: sent" and lines[7] == "7.png: not sent", lines
+    assert len([line for line in lines if "broke off in it" in line]) == 1
+    page.errors()
 
 
 def test_what_the_server_refuses_is_said(page, tmp_path):
