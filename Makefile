@@ -12,6 +12,7 @@ CC := gcc
 PYTHON ?= /usr/bin/python3
 PORT ?= 8080
 JOBS := $(shell nproc)
+comma := ,
 
 PACKAGES := libmicrohttpd jansson libpng nettle yajl zlib libarchive
 CPPFLAGS_ALL := -Iinclude -Icore -D_GNU_SOURCE -DSPIKED_VERSION=\"$(VERSION)\" $(CPPFLAGS)
@@ -22,6 +23,10 @@ WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wvla -Wstrict-prototypes -Wmiss
 # No contraction into fused multiply-adds: float answers are then the same on every machine and at every thread count.
 CFLAGS_ALL := -std=c11 $(WARNINGS) -ffp-contract=off -fopenmp -pthread -fno-common -fvisibility=hidden $(WERROR)
 LDLIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lm
+# ARCHIVE=static links the tar reader in: as a shared library it brings an XML parser and 36 MB of Unicode tables for formats never read here.
+ifeq ($(ARCHIVE),static)
+  LDLIBS := $(patsubst -larchive,-Wl$(comma)-Bstatic -larchive -Wl$(comma)-Bdynamic,$(LDLIBS))
+endif
 LDFLAGS_ALL := -fopenmp -pthread $(LDFLAGS)
 
 ifeq ($(MODE),release)
