@@ -165,7 +165,7 @@ int run_bench(int argc, char **argv) {
   char *model = NULL, *url = NULL;
   transfers *t = NULL;
   picture *all = NULL;
-  if (!pictures_find(a.files, a.n_files, &files)) {
+  if (!pictures_find(a.files, a.n_files, false, &files)) {
     status = EXIT_LOCAL;
     goto cleanup;
   }

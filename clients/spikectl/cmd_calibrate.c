@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -118,7 +119,17 @@ static bool all_readable(const pictures *p) {
   return ok;
 }
 
-static void print_result(const json_t *job) {
+/* Pictures that the daemon could not read, by name as far as it names them. */
+static void print_skipped(const json_t *seen) {
+  const json_t *skipped = json_object_get(seen, "skipped");
+  size_t n = json_array_size(skipped), all = (size_t)number_of(seen, "undecodable");
+  for (size_t i = 0; i < n; i++)
+    fprintf(stderr, "spikectl: %s: not used: %s\n", text_of(json_array_get(skipped, i), "name"),
+            text_of(json_array_get(skipped, i), "reason"));
+  if (all > n) fprintf(stderr, "spikectl: and %zu more that cannot be read\n", all - n);
+}
+
+static void print_result(const settings *s, const json_t *job) {
   static const char *const head[] = {"T", "before", "after", "gain, points", "95 %"};
   const json_t *result = json_object_get(job, "result"), *rows = json_object_get(result, "timesteps");
   const json_t *seen = json_object_get(result, "pictures");
@@ -136,6 +147,12 @@ static void print_result(const json_t *job) {
              json_number_value(json_array_get(interval, 1)));
     const char *cells[] = {steps, was, is, points, range};
     table_add(t, cells);
+  }
+  print_skipped(seen);
+  if (s->csv) {
+    table_print_csv(t, stdout);
+    table_free(t);
+    return;
   }
   printf("%.0f pictures: %.0f to calibrate with, %.0f held out, %.0f could not be read; measured: %s\n",
          number_of(seen, "received"), number_of(seen, "calibrated_with"), number_of(seen, "held_out"),
@@ -156,7 +173,7 @@ static int tell(const settings *s, const json_t *job) {
   if (s->json)
     print_json(job, true);
   else if (strcmp(state, "succeeded") == 0)
-    print_result(job);
+    print_result(s, job);
   else if (bad)
     fprintf(stderr, "spikectl: job %s %s%s%s\n", text_of(job, "id"), state, *text_of(job, "error") ? ": " : "",
             text_of(job, "error"));
@@ -196,6 +213,27 @@ static int follow(const admin *a, const char *id, reply *r) {
   }
 }
 
+/* An upload that broke off, file by file. What surrounds the files in the body is taken to be the same for each. */
+static void say_how_far(const upload_part *parts, size_t n, const reply *r) {
+  double files = 0, end = 0;
+  for (int pass = 0; pass < 2; pass++)
+    for (size_t i = 0; i < n; i++) {
+      struct stat about = {0};
+      double size = !parts[i].path                     ? (double)strlen(parts[i].text)
+                    : stat(parts[i].path, &about) == 0 ? (double)about.st_size
+                                                       : 0;
+      if (pass == 0) {
+        files += size;
+        continue;
+      }
+      double begin = end;
+      end += size + (r->to_upload - files) / (double)n;
+      const char *fate = end <= r->uploaded ? "sent" : begin < r->uploaded ? "broke off in it" : "not sent";
+      if (parts[i].path) fprintf(stderr, "spikectl: %s: %s\n", parts[i].path, fate);
+    }
+  fputs("spikectl: the daemon keeps nothing of an upload that broke off: send all again\n", stderr);
+}
+
 static int start_job(const admin *a, const arguments *asked, const pictures *p, reply *r) {
   upload_part *parts = calloc(p->n + 2, sizeof *parts);
   char *text = json_dumps(asked->options, JSON_COMPACT), path[1024];
@@ -216,9 +254,11 @@ static int start_job(const admin *a, const arguments *asked, const pictures *p, 
   }
   admin_path(a, "calibrations", path);
   admin_call(a, path, (http_call){.parts = parts, .n_parts = n}, r);
+  if (r->exit_status != EXIT_OK) report_problem(a->model, r);
+  if (r->exit_status == EXIT_UNREACHABLE && r->uploaded > 0) say_how_far(parts, n, r);
   free(parts);
   free(text);
-  return r->exit_status == EXIT_OK ? EXIT_OK : report_problem(a->model, r);
+  return r->exit_status;
 }
 
 int run_calibrate(int argc, char **argv) {
@@ -228,7 +268,7 @@ int run_calibrate(int argc, char **argv) {
   reply r = {0};
   int status = EXIT_OK;
   if (!parse_arguments(&argp, argc, argv, &asked)) return EXIT_USAGE;
-  if (!pictures_find(asked.files, asked.n_files, &p) || !all_readable(&p)) {
+  if (!pictures_find(asked.files, asked.n_files, true, &p) || !all_readable(&p)) {
     status = EXIT_LOCAL;
     goto cleanup;
   }

@@ -220,7 +220,7 @@ int run_classify(int argc, char **argv) {
   static const char *const head[] = {"file", "class", "probability", "T", "spikes", "ms"};
   if (!parse_arguments(&argp, argc, argv, &a)) return EXIT_USAGE;
   pictures p;
-  if (!pictures_find(a.files, a.n_files, &p)) {
+  if (!pictures_find(a.files, a.n_files, false, &p)) {
     pictures_free(&p);
     return EXIT_LOCAL;
   }

@@ -47,11 +47,12 @@ static void shape_text(const json_t *input, char out[64]) {
            number_of(input, "width"));
 }
 
+/* One model, or a list of them. */
 static void print_models(const settings *s, const json_t *models) {
   static const char *const head[] = {"model", "classes", "input", "neurons", "version"};
   table *t = table_create(head, 5);
-  for (size_t i = 0; i < json_array_size(models); i++) {
-    const json_t *m = json_array_get(models, i);
+  for (size_t i = 0; i < (json_is_array(models) ? json_array_size(models) : 1); i++) {
+    const json_t *m = json_is_array(models) ? json_array_get(models, i) : models;
     char classes[32], shape[64], neurons[32], version[16];
     snprintf(classes, sizeof classes, "%.0f", number_of(m, "classes"));
     snprintf(neurons, sizeof neurons, "%.0f", number_of(m, "neurons"));
@@ -107,12 +108,33 @@ int run_models(int argc, char **argv) {
     report_problem(a.name ? a.name : a.settings.url, &r);
   else if (a.settings.json)
     print_json(r.json, true);
-  else if (a.name)
+  else if (a.name && !a.settings.csv)
     print_model(r.json);
   else
-    print_models(&a.settings, json_object_get(r.json, "models"));
+    print_models(&a.settings, a.name ? r.json : json_object_get(r.json, "models"));
   reply_clear(&r);
   return status;
+}
+
+static void print_status_csv(const json_t *status) {
+  static const char *const head[] = {"name", "value"}, *const names[] = {"version", "state", "kernels"};
+  static const char *const numbers[] = {"uptime_s", "threads", "requests_in_flight"};
+  const json_t *queue = json_object_get(status, "queue");
+  table *t = table_create(head, 2);
+  char text[32];
+  for (size_t i = 0; i < 3; i++) table_add(t, (const char *[]){names[i], text_of(status, names[i])});
+  for (size_t i = 0; i < 3; i++) {
+    snprintf(text, sizeof text, "%.0f", number_of(status, numbers[i]));
+    table_add(t, (const char *[]){numbers[i], text});
+  }
+  snprintf(text, sizeof text, "%.0f", number_of(queue, "depth"));
+  table_add(t, (const char *[]){"queue_depth", text});
+  snprintf(text, sizeof text, "%.0f", number_of(queue, "limit"));
+  table_add(t, (const char *[]){"queue_limit", text});
+  snprintf(text, sizeof text, "%zu", json_array_size(json_object_get(status, "models")));
+  table_add(t, (const char *[]){"models", text});
+  table_print_csv(t, stdout);
+  table_free(t);
 }
 
 int run_status(int argc, char **argv) {
@@ -125,6 +147,8 @@ int run_status(int argc, char **argv) {
     report_problem(a.settings.url, &r);
   } else if (a.settings.json) {
     print_json(r.json, true);
+  } else if (a.settings.csv) {
+    print_status_csv(r.json);
   } else {
     const json_t *queue = json_object_get(r.json, "queue");
     printf("%s: spiked %s, %s for %.0f s\n", a.settings.url, text_of(r.json, "version"), text_of(r.json, "state"),

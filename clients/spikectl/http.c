@@ -28,6 +28,12 @@ struct transfers {
   void *context;
 };
 
+static char api_key[1100]; /* of the public listener; "": none */
+
+void http_use_key(const char *key) {
+  snprintf(api_key, sizeof api_key, "%s", key ? key : "");
+}
+
 static size_t receive(char *bytes, size_t size, size_t n, void *context) {
   transfer *t = context;
   (void)size;
@@ -63,11 +69,18 @@ static void add_header(transfer *t, const char *name, const char *value) {
   if (longer) t->headers = longer;
 }
 
+struct upload {
+  reply *reply;
+  double started;
+};
+
 static int on_upload(void *context, curl_off_t total_down, curl_off_t down, curl_off_t total, curl_off_t sent) {
-  const double *started = context;
+  const struct upload *up = context;
   (void)total_down;
   (void)down;
-  if (total > 0) show_progress("upload KiB", (size_t)(sent >> 10), (size_t)(total >> 10), now() - *started);
+  if (total > 0) show_progress("upload KiB", (size_t)(sent >> 10), (size_t)(total >> 10), now() - up->started);
+  up->reply->uploaded = (double)sent;
+  up->reply->to_upload = (double)total;
   return 0;
 }
 
@@ -85,14 +98,20 @@ static bool add_parts(transfer *t, const upload_part *parts, size_t n) {
   return t->mime && curl_easy_setopt(t->easy, CURLOPT_MIMEPOST, t->mime) == CURLE_OK;
 }
 
-static bool start(transfer *t, const char *url, const char *content_type, const void *body, size_t n_body) {
-  t->reply = (reply){0};
+/* `token`: the admin's; NULL: the API key, where there is one. */
+static bool start(transfer *t, const char *url, const char *token, const char *content_type, const void *body,
+                  size_t n_body) {
+  char bearer[1200];
+  t->reply = (reply){.with_token = token != NULL};
   t->n_body = 0;
   if (!t->easy && !(t->easy = curl_easy_init())) return false;
   curl_easy_reset(t->easy);
   curl_slist_free_all(t->headers);
   t->headers = curl_slist_append(NULL, "Expect:"); /* no round trip before a small body */
   add_header(t, "Content-Type", content_type);
+  if (!token && *api_key) token = api_key;
+  snprintf(bearer, sizeof bearer, "Bearer %s", token ? token : "");
+  if (token) add_header(t, "Authorization", bearer);
   curl_easy_setopt(t->easy, CURLOPT_URL, url);
   curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, t->headers);
   curl_easy_setopt(t->easy, CURLOPT_USERAGENT, "spikectl/" SPIKED_VERSION);
@@ -153,18 +172,13 @@ static void release(transfer *t) {
 
 void http_send(const http_call *call, reply *out) {
   transfer t = {0};
-  double started = now();
-  char bearer[1200];
-  bool ok = start(&t, call->url, call->content_type, call->body, call->n_body);
-  if (ok && call->token) {
-    snprintf(bearer, sizeof bearer, "Bearer %s", call->token);
-    add_header(&t, "Authorization", bearer);
-  }
+  struct upload up = {.reply = &t.reply, .started = now()};
+  bool ok = start(&t, call->url, call->token, call->content_type, call->body, call->n_body);
   if (ok && call->n_parts) {
     ok = add_parts(&t, call->parts, call->n_parts);
     curl_easy_setopt(t.easy, CURLOPT_NOPROGRESS, 0L);
     curl_easy_setopt(t.easy, CURLOPT_XFERINFOFUNCTION, on_upload);
-    curl_easy_setopt(t.easy, CURLOPT_XFERINFODATA, &started);
+    curl_easy_setopt(t.easy, CURLOPT_XFERINFODATA, &up);
   }
   if (ok) {
     add_header(&t, "If-Match", call->if_match);
@@ -222,7 +236,7 @@ bool transfers_post(transfers *t, const char *url, const char *content_type, con
   for (unsigned i = 0; i < t->n_slots; i++) {
     transfer *slot = &t->slots[i];
     if (slot->in_use) continue;
-    if (!start(slot, url, content_type, body, n_body) || curl_multi_add_handle(t->multi, slot->easy) != CURLM_OK)
+    if (!start(slot, url, NULL, content_type, body, n_body) || curl_multi_add_handle(t->multi, slot->easy) != CURLM_OK)
       return false;
     slot->token = token;
     slot->in_use = true;

@@ -26,7 +26,8 @@ static void usage(FILE *f) {
   for (size_t i = 0; i < N_COMMANDS; i++)
     fprintf(f, "  %-12s %-14s %s\n", commands[i].name, commands[i].arguments, commands[i].summary);
   fputs(
-      "\nEnvironment: SPIKECTL_URL, SPIKECTL_MODEL, SPIKECTL_ADMIN_URL, SPIKECTL_TOKEN_FILE. Configuration: "
+      "\nEnvironment: SPIKECTL_URL, SPIKECTL_MODEL, SPIKECTL_KEY_FILE, SPIKECTL_ADMIN_URL, "
+      "SPIKECTL_TOKEN_FILE. Configuration: "
       "~/.config/spikectl.conf, lines `url = ...`.\n"
       "Exit status: 0 well, 1 a local failure, 2 usage, 4 the server refused, 5 the server failed, 6 no server.\n"
       "`spikectl COMMAND --help` describes one; `spikectl --version` prints the version.\n",

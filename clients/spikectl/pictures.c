@@ -10,7 +10,9 @@
 
 enum { PICTURE_BYTES_MAX = 64 << 20, PICTURES_MAX = 1000000 };
 
-static pictures *filling; /* nftw has no context */
+/* nftw has no context */
+static pictures *filling;
+static bool naming_others;
 
 static int add(const char *path) {
   if (filling->n == PICTURES_MAX) return ENOMEM;
@@ -29,26 +31,26 @@ static int visit(const char *path, const struct stat *about, int type, struct FT
   (void)about;
   (void)at;
   size_t n = strlen(path);
-  if (type != FTW_F || n < 4 || strcasecmp(path + n - 4, ".png") != 0) return 0;
-  return add(path);
+  if (type == FTW_D || type == FTW_DP) return 0;
+  if (n > 4 && strcasecmp(path + n - 4, ".png") == 0)
+    return add(path); /* links that lead nowhere too: said when read */
+  if (naming_others) fprintf(stderr, "spikectl: %s: left out, not a .png file\n", path);
+  return 0;
 }
 
 static int by_path(const void *a, const void *b) {
   return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-bool pictures_find(char *const *arguments, size_t n, pictures *out) {
+bool pictures_find(char *const *arguments, size_t n, bool name_others, pictures *out) {
   *out = (pictures){0};
   filling = out;
+  naming_others = name_others;
   for (size_t i = 0; i < n; i++) {
     struct stat about;
     size_t before = out->n;
     int failed = 0;
-    if (strcmp(arguments[i], "-") == 0) {
-      failed = add("-");
-    } else if (stat(arguments[i], &about) != 0) {
-      failed = errno;
-    } else if (S_ISDIR(about.st_mode)) {
+    if (strcmp(arguments[i], "-") != 0 && stat(arguments[i], &about) == 0 && S_ISDIR(about.st_mode)) {
       errno = 0;
       failed = nftw(arguments[i], visit, 32, 0);
       if (failed < 0) failed = errno ? errno : EIO;

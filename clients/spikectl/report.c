@@ -15,8 +15,10 @@ double now(void) {
 /* What to do about it, by HTTP status; "" where the message says it all. */
 static const char *advice(const reply *r) {
   switch (r->exit_status == EXIT_UNREACHABLE ? -1 : r->http_status) {
-    case -1: return "; is the daemon running there? See --url";
-    case 401: return "; give the admin token with --token-file";
+    case -1:
+      return r->with_token ? "; is the daemon running there? See --admin-url"
+                           : "; is the daemon running there? See --url";
+    case 401: return r->with_token ? "; give the admin token with --token-file" : "; give a key with --key-file";
     case 412: return "; somebody changed it meanwhile: look at it, then try again";
     case 413: return "; send less at once";
     case 429: return "; wait for the quota";

@@ -7,7 +7,7 @@
 
 #include "spikectl.h"
 
-enum { KEY_URL = 0x200, KEY_JSON, KEY_CSV, KEY_ADMIN_URL, KEY_TOKEN_FILE };
+enum { KEY_URL = 0x200, KEY_JSON, KEY_CSV, KEY_ADMIN_URL, KEY_TOKEN_FILE, KEY_KEY_FILE };
 
 /* Strings made here live as long as the program; this list is what still points at them when a command has let go of
  * its settings. */
@@ -67,11 +67,13 @@ void settings_init(settings *s) {
   s->model = first_of("SPIKECTL_MODEL", "model", NULL);
   s->admin_url = first_of("SPIKECTL_ADMIN_URL", "admin_url", "http://127.0.0.1:8081");
   s->token_file = first_of("SPIKECTL_TOKEN_FILE", "token_file", NULL);
+  s->key_file = first_of("SPIKECTL_KEY_FILE", "key_file", NULL);
 }
 
 static const struct argp_option options[] = {
     {"url", KEY_URL, "URL", 0, "the daemon's public listener (default http://127.0.0.1:8080)", 10},
     {"model", 'm', "NAME", 0, "model to ask (default: the only one the server has)", 10},
+    {"key-file", KEY_KEY_FILE, "FILE", 0, "holds the API key, where the daemon wants one", 10},
     {"json", KEY_JSON, NULL, 0, "answers as JSON", 11},
     {"csv", KEY_CSV, NULL, 0, "answers as CSV", 11},
     {0}};
@@ -83,18 +85,41 @@ static const char *without_slash(const char *url) {
   return copy ? copy : url;
 }
 
+/* The first line of a file, malloc'ed; NULL with *why set. */
+static char *first_line(const char *path, const char **why) {
+  char line[1100] = "";
+  FILE *f = fopen(path, "re");
+  *why = !f ? strerror(errno) : fgets(line, sizeof line, f) ? NULL : "it is empty";
+  if (f) fclose(f);
+  line[strcspn(line, "\r\n")] = 0;
+  return *why ? NULL : strdup(line);
+}
+
+/* Requests to the public listener carry its key from here on. */
+static void use_key(const settings *s, struct argp_state *state) {
+  const char *why = NULL;
+  char *key = s->key_file ? first_line(s->key_file, &why) : NULL;
+  if (why)
+    argp_error(state, "key-file: %s: %s", s->key_file, why);
+  else
+    http_use_key(key);
+  free(key);
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state) {
   settings *s = state->input;
   switch (key) {
     case ARGP_KEY_INIT: settings_init(s); return 0;
     case KEY_URL: s->url = arg; return 0;
     case 'm': s->model = arg; return 0;
+    case KEY_KEY_FILE: s->key_file = arg; return 0;
     case KEY_JSON: s->json = true; return 0;
     case KEY_CSV: s->csv = true; return 0;
     case ARGP_KEY_END:
       if (s->json && s->csv) argp_error(state, "--json or --csv, not both");
       s->url = without_slash(s->url);
       s->admin_url = without_slash(s->admin_url);
+      use_key(s, state);
       return 0;
     default: return ARGP_ERR_UNKNOWN;
   }
@@ -121,20 +146,14 @@ static const struct argp_child admin_children[] = {{&settings_argp, 0, NULL, 0},
 const struct argp admin_settings_argp = {admin_options, parse_admin, NULL, NULL, admin_children, NULL, NULL};
 
 char *read_token(const settings *s) {
-  char line[1100] = "";
+  const char *why = NULL;
   if (!s->token_file) {
     fputs("spikectl: --token-file: name the file with the admin token\n", stderr);
     return NULL;
   }
-  FILE *f = fopen(s->token_file, "re");
-  if (!f || !fgets(line, sizeof line, f)) {
-    fprintf(stderr, "spikectl: %s: %s\n", s->token_file, f ? "it is empty" : strerror(errno));
-    if (f) fclose(f);
-    return NULL;
-  }
-  fclose(f);
-  line[strcspn(line, "\r\n")] = 0;
-  return strdup(line);
+  char *token = first_line(s->token_file, &why);
+  if (why) fprintf(stderr, "spikectl: %s: %s\n", s->token_file, why);
+  return token;
 }
 
 bool parse_arguments(const struct argp *argp, int argc, char **argv, void *input) {

@@ -43,10 +43,11 @@ typedef struct settings {
   const char *url;                    /* public listener, without a trailing slash */
   const char *model;                  /* NULL: the only one there is */
   const char *admin_url, *token_file; /* admin listener, and the file with its token; NULL: none named */
+  const char *key_file;               /* holds the API key of the public listener; NULL: it asks for none */
   bool json, csv;
 } settings;
 
-/* Parser for the options of every command (--url --model --json --csv); its input is a settings. */
+/* Parser for the options of every command (--url --model --key-file --json --csv); its input is a settings. */
 extern const struct argp settings_argp;
 
 /* The same and --admin-url --token-file, for the commands that talk to the admin listener. */
@@ -89,11 +90,13 @@ char *classify_url(const settings *s, const char *model, const run_options *o);
 typedef struct reply {
   int exit_status; /* EXIT_OK when the server answered 2xx */
   long http_status;
-  char *body;        /* owned, NUL-terminated; NULL when none came */
-  json_t *json;      /* owned; NULL when the body is none */
-  char etag[64];     /* "" when none came */
-  char problem[600]; /* what the server, or the network, said; "" when all is well */
-  double seconds;    /* from the start of the transfer */
+  char *body;                 /* owned, NUL-terminated; NULL when none came */
+  json_t *json;               /* owned; NULL when the body is none */
+  char etag[64];              /* "" when none came */
+  char problem[600];          /* what the server, or the network, said; "" when all is well */
+  double seconds;             /* from the start of the transfer */
+  bool with_token;            /* it was asked with the admin token */
+  double uploaded, to_upload; /* bytes of the request's body, of a multipart upload */
 } reply;
 
 /* A part of a multipart upload: a file, or text. Strings are borrowed for the call. */
@@ -112,6 +115,9 @@ typedef struct http_call {
 
 /* Make one call; uploads show their progress. Always fills `out`; reply_clear frees it. */
 void http_send(const http_call *call, reply *out);
+
+/* The API key that requests without a token carry from now on; NULL: none. Copied. */
+void http_use_key(const char *key);
 
 /* GET, or POST when `body` is given (borrowed for the call). Always fills `out`; reply_clear frees it. */
 void http_request(const char *url, const char *content_type, const void *body, size_t n_body, reply *out);
@@ -172,9 +178,10 @@ typedef struct pictures {
   size_t n;
 } pictures;
 
-/* All that the arguments name: files as they are, folders' .png files at any depth. False, said on stderr, when one
- * cannot be read or nothing is there. */
-bool pictures_find(char *const *arguments, size_t n, pictures *out);
+/* All that the arguments name: files as they are, whether they are there or not, and folders' .png files at any depth.
+ * False, said on stderr, when a folder cannot be read or has none. `name_others`: files of folders that are left out
+ * are named on stderr. */
+bool pictures_find(char *const *arguments, size_t n, bool name_others, pictures *out);
 void pictures_free(pictures *p);
 
 /* All bytes, malloc'ed; NULL with errno set. At most 64 MiB. */

@@ -3,13 +3,16 @@ import csv
 import http.server
 import io
 import json
+import os
+import pty
+import re
 import shutil
 import subprocess
 import threading
 
 import pytest
 
-from client_support import ROOT, SPIKECTL
+from client_support import ROOT, SPIKECTL, http as daemons
 
 SAMPLES = ROOT / "models/lenet-mnist/samples"
 
@@ -49,7 +52,8 @@ def test_every_picture_gets_its_line(spikectl, tmp_path):
     (tmp_path / "bad.png").write_text("no picture")
     done = spikectl("classify", tmp_path / "bad.png", SAMPLES / "5.png", "-T", 4)
     assert done.returncode == 4 and b"bad.png: " in done.stderr and b"5.png" in done.stdout
-    assert "No such file" in spikectl.fails(1, "classify", tmp_path / "none.png")
+    done = spikectl("classify", tmp_path / "none.png", SAMPLES / "5.png", "-T", 4)
+    assert done.returncode == 1 and b"none.png: No such file" in done.stderr and b"5.png" in done.stdout
     (tmp_path / "empty").mkdir()
     assert "no .png file" in spikectl.fails(1, "classify", tmp_path / "empty")
 
@@ -82,6 +86,36 @@ def test_models_and_status(spikectl):
     assert json.loads(spikectl.ok("models", "lenet-mnist", "--json"))["classes"] == 10
     assert "ready" in spikectl.ok("status") and json.loads(spikectl.ok("status", "--json"))["state"] == "ready"
     assert "no model of that name" in spikectl.fails(4, "models", "nothing")
+    rows = dict(csv.reader(io.StringIO(spikectl.ok("status", "--csv"))))
+    assert rows["name"] == "value" and rows["state"] == "ready" and rows["models"] == "1"
+    assert spikectl.ok("models", "lenet-mnist", "--csv") == spikectl.ok("models", "--csv")
+
+
+def test_progress_is_shown_on_a_terminal_alone(spikectl):
+    """A bar while it runs, gone at the end; answers go elsewhere."""
+    ours, theirs = pty.openpty()
+    done = subprocess.run([SPIKECTL, "classify", SAMPLES, "-T", "64", "-c", "1"], stdout=subprocess.PIPE, stderr=theirs, check=True, timeout=60,
+                          env=spikectl.environment)
+    os.close(theirs)
+    said = os.read(ours, 1 << 16).decode()
+    os.close(ours)
+    assert re.search(r"\rclassify \[#+ *\] \d+/10", said) and "10 of 10 pictures classified" in said
+    assert len(done.stdout.splitlines()) == 11 and b"\r" not in done.stdout
+    assert b"[#" not in spikectl("classify", SAMPLES).stderr
+
+
+def test_keys(spikectl, folder, tmp_path):
+    """A daemon that wants a key: said what to do, and taken from a flag, the environment, the configuration."""
+    (tmp_path / "keys").write_text("me a-key-of-sixteen-and-more\n")
+    (tmp_path / "key").write_text("a-key-of-sixteen-and-more\n")
+    with daemons.Daemon(folder, "--api-keys-file", str(tmp_path / "keys")) as daemon:
+        spikectl.environment["SPIKECTL_URL"] = daemon.url
+        assert "give a key with --key-file" in spikectl.fails(4, "status")
+        assert "ready" in spikectl.ok("status", "--key-file", tmp_path / "key")
+        assert spikectl.ok("classify", SAMPLES, "-T", 1, SPIKECTL_KEY_FILE=str(tmp_path / "key")).count("\n") == 11
+        (tmp_path / "conf").write_text(f"key_file = {tmp_path}/key\n")
+        assert "lenet-mnist" in spikectl.ok("models", SPIKECTL_CONFIG=str(tmp_path / "conf"))
+        assert "No such file" in spikectl.fails(2, "status", "--key-file", tmp_path / "none")
 
 
 def test_bench_counts_what_it_sent(spikectl):

@@ -1,5 +1,8 @@
 """spikectl for operators: from upload to rollback, and every way to be refused."""
 import json
+import socket
+import struct
+import threading
 
 import pytest
 
@@ -69,6 +72,36 @@ def test_files_that_cannot_be_read_are_named_and_nothing_is_sent(operator, pictu
     before = json.loads(operator.ok("calibrations", "--json"))
     said = operator.fails(1, "calibrate", pictures / "a" / "0.png", pictures)
     assert "0.png" in said and json.loads(operator.ok("calibrations", "--json")) == before
+
+
+def test_files_are_spoken_of_one_by_one(operator, pictures):
+    """What is left out of a folder, and what the daemon could not read."""
+    (pictures / "a/notes.txt").write_text("no picture")
+    (pictures / "b/torn.png").write_bytes(http.make.picture(5)[:40])
+    done = operator("calibrate", pictures, "-T", "4", "--no-activate", "--wait", "--csv")
+    assert done.returncode == 0 and b"a/notes.txt: left out" in done.stderr and b"b/torn.png: not used: " in done.stderr, done.stderr
+    assert done.stdout.startswith(b'T,before,after,"gain, points",95 %\n4,')
+
+
+def test_a_broken_upload_is_said_file_by_file(operator, tmp_path):
+    """Somebody who listens, reads a part of it, and dies."""
+    for i in range(8):
+        with open(tmp_path / f"{i}.png", "wb") as f:
+            f.truncate(8 << 20)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        def die_early():
+            peer, _ = listener.accept()
+            left = 20 << 20
+            while left > 0:
+                left -= len(peer.recv(1 << 16))
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            peer.close()
+
+        thread = threading.Thread(target=die_early)
+        thread.start()
+        said = operator.fails(6, "calibrate", *sorted(tmp_path.glob("*.png")), "-m", "tiny", "--admin-url", f"http://127.0.0.1:{listener.getsockname()[1]}")
+        thread.join()
+    assert "0.png: sent" in said and "7.png: not sent" in said and said.count("broke off in it") == 1 and "send all again" in said, said
 
 
 def test_the_servers_refusals_are_its_words(operator, pictures):
