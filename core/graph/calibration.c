@@ -110,18 +110,26 @@ const snn_calibration *snn_network_calibration(const snn_network *net) {
   return net->calibration;
 }
 
+/* Is T = a at least as near to the run's as b, on a logarithmic scale? */
+static bool is_as_near(uint32_t a, uint32_t b, uint32_t timesteps) {
+  uint64_t more_a = a > timesteps ? a : timesteps, less_a = a > timesteps ? timesteps : a;
+  uint64_t more_b = b > timesteps ? b : timesteps, less_b = b > timesteps ? timesteps : b;
+  return more_a * less_b <= more_b * less_a;
+}
+
 bool snn_run_table(const snn_network *net, const snn_run_options *run, snn_table_choice *out) {
   const snn_calibration *const sources[] = {run->calibration, net->calibration};
+  bool found = false;
   for (size_t i = 0; snn_init_needs_table(run->init) && i < 2; i++) {
     size_t table = 0;
     if (!sources[i] || !snn_calibration_find(sources[i], run->neuron, run->init, run->timesteps, &table)) continue;
-    *out = (snn_table_choice){.calibration = sources[i],
-                              .table = table,
-                              .key = sources[i]->entries[table].key,
-                              .is_embedded = sources[i] == net->calibration};
-    return true;
+    snn_calibration_table key = sources[i]->entries[table].key;
+    if (found && is_as_near(out->key.timesteps, key.timesteps, run->timesteps)) continue;
+    *out = (snn_table_choice){
+        .calibration = sources[i], .table = table, .key = key, .is_embedded = sources[i] == net->calibration};
+    found = true;
   }
-  return false;
+  return found;
 }
 
 snn_init snn_recommended_init(const snn_network *net, const snn_run_options *run) {

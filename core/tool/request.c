@@ -146,7 +146,7 @@ static const struct argp_option run_options[] = {
      "recommendation)",
      0},
     {"calibration", TOOL_KEY_CALIBRATION, "FILE", 0,
-     "tables from `snn calibrate`; they go before those in the model file", 0},
+     "tables from `snn calibrate`, beside those in the model file: the nearest T counts, of two as near this one", 0},
     {"shift", TOOL_KEY_SHIFT, "0|1", 0, "1: theta/2T more current a step in every hidden layer (Deng & Gu)", 0},
     {"encoding", TOOL_KEY_ENCODING, "ENCODING", 0,
      "how a picture comes in: direct (default), rate (random spikes), regular (evenly spaced spikes)", 0},

@@ -3,8 +3,7 @@
  * A calibration is a set of tables for one network, each made for one neuron model, one init and one T: initial
  * potentials per layer, channel or neuron, in units of the threshold, and a factor for the threshold of each layer. It
  * is immutable, may be shared by any number of threads and sessions, and is freed by its owner after the last run that
- * uses it. A model file may carry tables of its own (snn_network_calibration); a run looks into the calibration it is
- * given first and into those then. */
+ * uses it. A model file may carry tables of its own (snn_network_calibration); snn_run_table says which a run takes. */
 #ifndef SNN_CALIBRATE_H
 #define SNN_CALIBRATE_H
 
@@ -146,7 +145,9 @@ typedef struct snn_table_choice {
   bool is_embedded; /* of the model file */
 } snn_table_choice;
 
-/* False where the run's init needs no table, or needs one and there is none. */
+/* Of the tables for its neuron and init, in its calibration and in the model file, a run takes the one whose T is
+ * nearest on a logarithmic scale; of two equally near that of the calibration. So a calibration changes nothing at a T
+ * for which the model has the better table. False where the init needs no table, or needs one and there is none. */
 bool snn_run_table(const snn_network *net, const snn_run_options *run, snn_table_choice *out);
 
 /* Threshold factors of a table, [layers of the network]: a run from it scales theta, the firing level and the amplitude

@@ -100,8 +100,8 @@ typedef struct snn_run_options {
   snn_neuron neuron;
   float tau; /* what remains of a potential after a step, (0, 1]; only neurons that leak use it */
   snn_init init;
-  const snn_calibration *calibration; /* borrowed, may be NULL: where the init needs a table, its tables go before those
-                                         of the model file; ignored otherwise */
+  const snn_calibration *calibration; /* borrowed, may be NULL: where the init needs a table, its tables count beside
+                                         those of the model file, see snn_run_table; ignored otherwise */
   uint32_t shift; /* 1: theta / 2T more current a step into every hidden layer. Deng & Gu 2021, section 4.2 */
   snn_encoding encoding;
   uint32_t seed;                 /* of encoding `rate` */

@@ -264,8 +264,8 @@ static void test_refused(void **state) {
   clear_scene(&alien);
 }
 
-/* The calibration of a run goes before the model's own tables, which serve where it has none; what is recommended holds
- * for neurons that have a table. */
+/* The nearest T counts, wherever it is; of two as near, the table of the run's calibration goes before the model's own,
+ * which serve where it has none. What is recommended holds for neurons that have a table. */
 static void test_which_table(void **state) {
   (void)state;
   scene s = set_scene(1, SNN_WEIGHTS_F32);
@@ -279,7 +279,15 @@ static void test_which_table(void **state) {
   assert_true(choice.is_embedded && choice.key.timesteps == 2 && choice.calibration == snn_network_calibration(net));
   o.calibration = late;
   assert_true(snn_run_table(net, &o, &choice));
+  assert_true(choice.is_embedded && choice.key.timesteps == 2); /* what `late` was not made for is as without it */
+  o.timesteps = 9;
+  assert_true(snn_run_table(net, &o, &choice));
   assert_true(!choice.is_embedded && choice.key.timesteps == 8 && choice.calibration == late);
+  o.timesteps = 4; /* the model's 2 and 8 and the other 8 are equally near */
+  assert_true(snn_run_table(net, &o, &choice) && !choice.is_embedded);
+  o.timesteps = 3;
+  assert_true(snn_run_table(net, &o, &choice) && choice.is_embedded);
+  o.timesteps = 2;
   snn_calibration *ternary = calibrate(&s, SNN_NEURON_IF_SIGNED, steps, 1);
   o.calibration = ternary;
   assert_true(snn_run_table(net, &o, &choice) && choice.is_embedded);
