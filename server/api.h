@@ -35,6 +35,7 @@ void api_oip_infer_answer(server *s, request *r);
 /* Of the admin listener. */
 void api_admin_index(server *s, request *r);
 void api_metrics(server *s, request *r);
+void api_drain(server *s, request *r);
 void api_repository_begin(server *s, request *r);
 bool api_repository_index_start(server *s, request *r);
 bool api_repository_load_start(server *s, request *r);

@@ -1,6 +1,9 @@
-/* Handlers that only tell: health, status, models. They compute nothing and wait for nothing. */
+/* Handlers that only tell (health, status, models), and the one that asks the process to stop. They compute nothing and
+ * wait for nothing. */
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "api.h"
 #include "cors.h"
@@ -17,6 +20,11 @@ void api_ready(server *s, request *r) {
     reply_json(r, 200, json_info_health("ready"));
   else
     problem_set(&r->problem, PROBLEM_NOT_READY, "the server is %s", server_state_name(state));
+}
+
+void api_drain(server *s, request *r) {
+  if (!atomic_exchange(&s->drain_asked, true) && atomic_load(&s->state) != SERVER_DRAINING) kill(getpid(), SIGTERM);
+  reply_json(r, 202, json_info_health(server_state_name(SERVER_DRAINING)));
 }
 
 void api_status(server *s, request *r) {

@@ -49,6 +49,7 @@ static const route admin_table[] = {
     {"PUT", "/v1/models/{model}/calibration", api_calibration_choose_begin, NULL, api_calibration_choose},
     {"POST", "/v1/models/{model}/load", api_repository_begin, api_repository_load_start, api_repository_answer},
     {"POST", "/v1/models/{model}/unload", api_repository_begin, api_repository_unload_start, api_repository_answer},
+    {"POST", "/v1/drain", NULL, NULL, api_drain},
     {"POST", "/v2/repository/index", api_repository_begin, api_repository_index_start, api_repository_answer},
     {"POST", "/v2/repository/models/{model}/load", api_repository_begin, api_repository_load_start,
      api_repository_answer},

@@ -20,6 +20,7 @@ bool server_init(server *s, const config *c) {
   s->limits = (option_limits){.max_timesteps = (uint32_t)c->max_timesteps, .max_operations = c->max_operations};
   s->started_ns = snn_clock_ns();
   atomic_init(&s->state, SERVER_STARTING);
+  atomic_init(&s->drain_asked, false);
   atomic_init(&s->in_flight, 0);
   atomic_init(&s->n_models_loaded, 0);
   admin_gate_init(&s->admin, &s->config, &s->log);

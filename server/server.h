@@ -38,6 +38,7 @@ typedef struct server {
   store *store; /* the same */
   uint64_t started_ns;
   _Atomic server_state state;
+  atomic_bool drain_asked;       /* by POST /v1/drain: a signal is under way, which a second one would cut short */
   atomic_size_t n_models_loaded; /* by server_begin_loading */
   atomic_size_t in_flight;       /* requests from their header to their last answer byte */
 } server;

@@ -5,6 +5,7 @@ import subprocess
 import pytest
 import requests
 
+import models as make
 from conftest import SPIKED, Daemon
 from test_classify import check_problem
 
@@ -101,6 +102,19 @@ def test_a_taken_admin_port_is_exit_1(models_folder, admin, tmp_path):
     r = subprocess.run([SPIKED, "--models", str(models_folder), "--listen", "127.0.0.1:0", "--admin-token-file", str(file),
                         "--admin-listen", admin.admin_address], capture_output=True, text=True, timeout=60)
     assert r.returncode == 1 and "Address already in use" in r.stderr
+
+
+def test_drain_is_what_sigterm_is(models_folder, tmp_path):
+    with Daemon(models_folder, "--drain-delay", "1", token_file=tmp_path / "token") as d:
+        assert d.admin("GET", "/v1/drain").status_code == 405
+        assert requests.post(f"http://{d.admin_address}/v1/drain", timeout=10).status_code == 401
+        for _ in range(2):  # asked twice, it still takes its time
+            r = d.admin("POST", "/v1/drain")
+            assert r.status_code == 202 and r.json() == {"status": "draining"}
+        d.wait_log("draining")
+        assert requests.get(d.url + "/readyz", timeout=10).status_code == 503
+        assert d.classify(make.picture(1)).status_code == 200
+        assert d.wait_exit() == 0
 
 
 def test_sighup_reads_the_token_again(models_folder, tmp_path):
