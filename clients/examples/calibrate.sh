@@ -6,9 +6,10 @@ set -euo pipefail
 admin=${ADMIN:-http://127.0.0.1:8081} folder=$1 model=${2:-lenet-mnist} timesteps=${3:-8,16,32}
 ask() { curl -sS --fail-with-body -H "Authorization: Bearer ${TOKEN:?set TOKEN to the admin token}" "$@"; }
 
-job=$(tar -C "$folder" -cf - . | ask -F 'archive=@-;filename=pictures.tar' \
+answer=$(tar -C "$folder" -cf - . | ask -F 'archive=@-;filename=pictures.tar' \
   -F "options={\"method\": \"${METHOD:-matched}\", \"timesteps\": [$timesteps]}" \
-  "$admin/v1/models/$model/calibrations" | jq -r .id)
+  "$admin/v1/models/$model/calibrations") || { jq -r .detail <<<"$answer" >&2; exit 1; }
+job=$(jq -r .id <<<"$answer")
 trap 'ask -X DELETE "$admin/v1/jobs/$job" >/dev/null; exit 130' INT
 while state=$(ask "$admin/v1/jobs/$job") && [[ $(jq -r .state <<<"$state") =~ ^(queued|running)$ ]]; do
   read -r permille phase < <(jq -r '"\(.progress.done) \(.progress.phase)"' <<<"$state")

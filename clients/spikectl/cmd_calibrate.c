@@ -12,6 +12,7 @@
 enum {
   KEY_METHOD = 0x600,
   KEY_GRAIN,
+  KEY_NO_FIT,
   KEY_NEURON,
   KEY_TAU,
   KEY_HOLDOUT,
@@ -37,6 +38,7 @@ static const struct argp_option options[] = {
     {"neuron", KEY_NEURON, "NAME", 0, "neuron model the tables are for (default if)", 0},
     {"tau", KEY_TAU, "X", 0, "leak of that neuron", 0},
     {"granularity", KEY_GRAIN, "NAME", 0, "layer, channel (default), neuron", 0},
+    {"no-fit-thresholds", KEY_NO_FIT, NULL, 0, "leave the thresholds as they are (method matched fits them too)", 0},
     {"holdout", KEY_HOLDOUT, "SHARE", 0, "share of the pictures kept to judge the result (default 0.2)", 0},
     {"min-gain", KEY_GAIN, "POINTS", 0, "activate only from this gain on, at the worst T (default 0)", 0},
     {"no-activate", KEY_KEEP, NULL, 0, "keep the result without putting it in force", 0},
@@ -61,6 +63,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case KEY_NEURON: json_object_set_new(o, "neuron", json_string(arg)); return 0;
     case KEY_TAU: json_object_set_new(o, "tau", json_real(number_argument(state, "tau", arg, 0, 1))); return 0;
     case KEY_GRAIN: json_object_set_new(o, "granularity", json_string(arg)); return 0;
+    case KEY_NO_FIT: json_object_set_new(o, "fit_thresholds", json_false()); return 0;
     case KEY_HOLDOUT:
       json_object_set_new(o, "holdout", json_real(number_argument(state, "holdout", arg, 0, 1)));
       return 0;
@@ -98,12 +101,27 @@ static bool is_archive(const char *path) {
          (n > 4 && strcmp(path + n - 4, ".tgz") == 0);
 }
 
-/* LABEL/file.png of a picture found below a folder, file.png of one named itself: the end of its path. */
-static const char *part_name(const char *path, bool in_folder) {
-  const char *end = strrchr(path, '/'), *begin = end;
-  if (!end) return path;
-  if (!in_folder) return end + 1;
-  while (begin > path && begin[-1] != '/') begin--;
+/* The folder of the command line that a path was found in, as the number of its bytes with the slash; 0: none, the
+ * command line names the file itself. */
+static size_t folder_of(const arguments *asked, const char *path) {
+  size_t most = 0;
+  for (size_t i = 0; i < asked->n_files; i++) {
+    size_t n = strlen(asked->files[i]);
+    if (strncmp(path, asked->files[i], n) != 0 || !path[n]) continue;
+    if (path[n] == '/' || (n && path[n - 1] == '/')) most = n > most ? n : most;
+  }
+  while (most && path[most] == '/') most++;
+  return most;
+}
+
+/* What a picture is called in the upload: its path below the folder that was named, so that the folder it lies in is
+ * its label. When several folders were named (pictures/...), what lies in one itself carries that one's name. */
+static const char *part_name(const arguments *asked, const char *path) {
+  size_t n = folder_of(asked, path);
+  const char *end = strrchr(path, '/'), *begin = path + n;
+  if (!n) return end ? end + 1 : path;
+  if (asked->n_files > 1 && !strchr(begin, '/'))
+    for (begin = end; begin > path && begin[-1] != '/';) begin--;
   return begin;
 }
 
@@ -246,11 +264,9 @@ static int start_job(const admin *a, const arguments *asked, const pictures *p, 
   parts[n++] = (upload_part){.name = "options", .text = text};
   if (asked->labels) parts[n++] = (upload_part){.name = "labels", .path = asked->labels, .file_name = "labels.csv"};
   for (size_t i = 0; i < p->n; i++) {
-    bool named = false; /* by the command line itself */
-    for (size_t k = 0; k < asked->n_files; k++) named = named || strcmp(asked->files[k], p->paths[i]) == 0;
-    bool archive = is_archive(p->paths[i]);
-    parts[n++] = (upload_part){
-        .name = archive ? "archive" : "image", .path = p->paths[i], .file_name = part_name(p->paths[i], !named)};
+    parts[n++] = (upload_part){.name = is_archive(p->paths[i]) ? "archive" : "image",
+                               .path = p->paths[i],
+                               .file_name = part_name(asked, p->paths[i])};
   }
   admin_path(a, "calibrations", path);
   admin_call(a, path, (http_call){.parts = parts, .n_parts = n}, r);

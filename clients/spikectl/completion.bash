@@ -45,7 +45,7 @@ _spikectl() {
         classify) words="$all $run --concurrency" ;;
         compare) words="$all $run --by --values" ;;
         bench) words="$all $run --rate --duration --connections --constant" ;;
-        calibrate) words="$all $admin --method --timesteps --neuron --tau --granularity --holdout --min-gain --no-activate --labels --wait" ;;
+        calibrate) words="$all $admin --method --timesteps --neuron --tau --granularity --no-fit-thresholds --holdout --min-gain --no-activate --labels --wait" ;;
         job) words="$all $admin --cancel --wait" ;;
         calibrations | activate | rollback | load | unload) words="$all $admin" ;;
         *) words=$all ;;

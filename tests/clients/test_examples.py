@@ -9,7 +9,7 @@ from client_support import ROOT
 
 EXAMPLES = ROOT / "clients/examples"
 SAMPLES = ROOT / "models/lenet-mnist/samples"
-NEEDS_ADMIN = {"calibrate.sh"}  # run by the tests of the admin listener
+NEEDS_ADMIN = {"calibrate.sh"}  # test_spikectl_admin.py runs it
 
 
 def run(server, script, *arguments, status=0):

@@ -1,12 +1,14 @@
 """spikectl for operators: from upload to rollback, and every way to be refused."""
 import json
+import os
 import socket
 import struct
+import subprocess
 import threading
 
 import pytest
 
-from client_support import Spikectl, http
+from client_support import ROOT, Spikectl, http
 
 TOKEN = "a-token-of-the-client-tests"
 
@@ -56,6 +58,26 @@ def test_from_upload_to_rollback(operator, pictures):
     both = json.loads(operator.ok("calibrations", "--json"))
     assert both["in_force"]["generation"] == 4 and len(both["calibrations"]) == 2
     assert "no calibration begins so" in operator.fails(4, "activate", "0123456789")
+
+
+def test_how_pictures_are_called(operator, pictures, tmp_path):
+    """By their path below the folder that is named: class folders, a flat folder with a CSV, several folders."""
+    def job(*arguments):
+        done = json.loads(operator.ok("calibrate", *arguments, "-T", "4", "--no-activate", "--wait", "--json"))
+        return done["result"]["pictures"]
+
+    assert job(pictures)["labelled"] and job(f"{pictures}/")["labelled"]
+    assert job(pictures / "a", pictures / "b", pictures / "c")["labelled"]
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for label in "abc":
+        for i in range(12):
+            (flat / f"{label}{i}.png").write_bytes((pictures / label / f"{i}.png").read_bytes())
+    assert not job(flat)["labelled"]
+    (tmp_path / "labels.csv").write_text("".join(f"{p.name},{p.name[0]}\n" for p in flat.iterdir()))
+    assert job(flat, "--labels", tmp_path / "labels.csv") == {**job(pictures), "skipped": []}
+    assert json.loads(operator.ok("calibrate", flat, "-T", "4", "--no-fit-thresholds", "--no-activate", "--wait", "--json")
+                      )["options"]["fit_thresholds"] is False
 
 
 def test_a_job_is_followed_and_cancelled(operator, pictures):
@@ -125,3 +147,14 @@ def test_tokens(operator, tmp_path):
     assert "name the file" in operator.fails(2, "calibrations", "-m", "tiny", SPIKECTL_TOKEN_FILE="")
     assert "No such file" in operator.fails(2, "calibrations", "-m", "tiny", "--token-file", tmp_path / "none")
     assert "is the daemon running there" in operator.fails(6, "calibrations", "-m", "tiny", "--admin-url", "http://127.0.0.1:1")
+
+
+def test_the_same_with_curl(operator, pictures):
+    """clients/examples/calibrate.sh"""
+    done = subprocess.run([ROOT / "clients/examples/calibrate.sh", pictures, "tiny", "4"], capture_output=True, text=True,
+                          timeout=60, check=False, env={**os.environ, "TOKEN": TOKEN, "ADMIN": operator.environment["SPIKECTL_ADMIN_URL"]})
+    assert done.returncode == 0, done.stderr
+    assert "T = 4\tagreement" in done.stdout and ("is in force: " in done.stdout or "not activated: " in done.stdout)
+    done = subprocess.run([ROOT / "clients/examples/calibrate.sh", pictures, "tiny", "0"], capture_output=True, text=True,
+                          timeout=60, check=False, env={**os.environ, "TOKEN": TOKEN, "ADMIN": operator.environment["SPIKECTL_ADMIN_URL"]})
+    assert done.returncode != 0 and "timesteps: expected" in done.stdout + done.stderr
