@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import re
+import socket
 import subprocess
 import time
 
@@ -204,6 +206,26 @@ def test_a_request_may_name_one(state):
         refused(r, 400, "calibration: expected 'none' or an id")
 
 
+def test_a_request_under_way_finishes_on_the_one_it_began_with(state):
+    a, b = state.add("8"), state.add("4")
+    with start(state) as d:
+        assert put(d, a, '"0"').status_code == 200
+        expected = d.classify(PNG, T=5, init="matched").json()
+        head = (f"POST /v1/models/tiny/classify?T=5&init=matched HTTP/1.1\r\nHost: {d.address}\r\nConnection: close\r\n"
+                f"Content-Type: image/png\r\nContent-Length: {len(PNG)}\r\n\r\n")
+        with socket.create_connection((d.host, d.port), timeout=10) as s:
+            s.sendall(head.encode() + PNG[:50])
+            wait_until(lambda: d.status()["requests_in_flight"] == 2)  # the one that asks, too
+            assert put(d, b, '"1"').status_code == 200
+            now = d.classify(PNG, T=5, init="matched").json()
+            s.sendall(PNG[50:])
+            answer = json.loads(b"".join(iter(lambda: s.recv(65536), b"")).split(b"\r\n\r\n", 1)[1])
+        assert (answer["calibration"], answer["table"]["timesteps"]) == (f"1-{a[:12]}", 8)
+        assert answer["results"] == expected["results"]
+        assert (now["calibration"], now["table"]["timesteps"]) == (f"2-{b[:12]}", 4)
+        assert now["results"] != answer["results"]
+
+
 def test_replicas_converge_and_a_bad_artifact_keeps_the_last_good_one(state):
     a, b = state.add("8"), state.add("4")
     with start(state, "token1") as one, start(state, "token2") as two:
@@ -225,6 +247,10 @@ def test_replicas_converge_and_a_bad_artifact_keeps_the_last_good_one(state):
             assert (body["generation"], body["latest"]) == (2, 3) and in_force(d).headers["ETag"] == '"3"'
         time.sleep(2.5)
         assert sum("calibration-refused" in line for line in one.lines) == 1
+        said = two.admin("GET", "/metrics").text
+        assert 'spiked_calibration_generation{model="tiny"} 2' in said
+        assert 'spiked_calibration_failures_total{model="tiny"} 1' in said
+        assert float(re.search(r'spiked_calibration_lag_seconds{model="tiny"} (\S+)', said).group(1)) > 2
         # The next good one goes on from there.
         assert put(one, a, '"3"').json()["generation"] == 4
         wait_until(lambda: used(two) == f"4-{a[:12]}", 2)
