@@ -99,7 +99,8 @@ static bool check_options(const job_options *o, problem *p) {
                              .tau = o->tau,
                              .timesteps = o->timesteps,
                              .n_timesteps = o->n_timesteps,
-                             .granularity = o->granularity};
+                             .granularity = o->granularity,
+                             .fit_thresholds = o->fit_thresholds};
   return snn_calibrate_check(&c, &err) == SNN_OK ||
          problem_set(p, PROBLEM_INVALID_OPTION, "%s: %s", err.where, err.text);
 }
@@ -121,6 +122,7 @@ static void make_job(server *s, request *r) {
                         .timesteps = {8, 16, 32},
                         .n_timesteps = 3,
                         .granularity = SNN_GRAIN_CHANNEL,
+                        .fit_thresholds = true,
                         .holdout = 0.2,
                         .activate = true};
   const upload_text *text = &in->upload.options;

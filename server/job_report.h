@@ -13,7 +13,7 @@ enum {
 
 /* One T, before or after. */
 typedef struct job_side {
-  snn_init init;
+  snn_run_options run;        /* as a request would be run */
   double accuracy, agreement; /* percent; accuracy only where every judged picture has a label */
   snn_layer_match *layers;    /* [layers], owned */
 } job_side;
@@ -21,7 +21,7 @@ typedef struct job_side {
 typedef struct job_row {
   uint32_t timesteps;
   job_side before, after;
-  double gain, gain_half; /* percentage points of accuracy, else of agreement; half of their 95 % interval */
+  double gain, gain_low, gain_high; /* percentage points of accuracy, else of agreement; their 95 % interval */
 } job_row;
 
 typedef struct job_report {

@@ -429,8 +429,8 @@ cleanup:
   return ok;
 }
 
-/* Memory a job takes for each picture: its input, what the observer keeps of the largest layers, spikes of T steps. Far
- * from exact, but the layers' sizes and T are what counts. */
+/* Memory a job takes for each picture: its input, what the observer keeps of the largest layers, spikes of T steps, and
+ * all activations where thresholds are fitted. Far from exact, but the layers' sizes and T are what counts. */
 static uint64_t bytes_a_picture(const snn_network *net, const job_options *o) {
   uint64_t largest = 0, most_t = 0, input = snn_shape_size(snn_network_input(net));
   for (size_t k = 0; k < o->n_timesteps; k++)
@@ -442,7 +442,8 @@ static uint64_t bytes_a_picture(const snn_network *net, const job_options *o) {
     if (snn_network_layer(net, i).kind == SNN_LAYER_AVGPOOL) bytes += 4 * most_t * positions * s.c; /* counts a step */
     if (bytes > largest) largest = bytes;
   }
-  return 3 * 4 * input + largest;
+  uint64_t activations = o->fit_thresholds ? 4 * (uint64_t)snn_network_neurons(net) : 0;
+  return 3 * 4 * input + largest + activations;
 }
 
 bool jobs_fits(const jobs *j, const snn_network *net, size_t n_pictures, const job_options *o, problem *p) {

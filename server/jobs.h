@@ -33,8 +33,9 @@ typedef struct job_options {
   uint32_t timesteps[JOB_TIMESTEPS_MAX];
   size_t n_timesteps;
   snn_granularity granularity;
-  double holdout;  /* share of the pictures that is not calibrated with but judged by */
-  double min_gain; /* percentage points at the worst T */
+  bool fit_thresholds; /* matched: thresholds are found too */
+  double holdout;      /* share of the pictures that is not calibrated with but judged by */
+  double min_gain;     /* percentage points at the worst T */
   bool activate;
 } job_options;
 

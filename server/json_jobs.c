@@ -73,10 +73,14 @@ static bool take(const char *name, const json_t *value, uint32_t max_timesteps, 
     out->activate = json_is_true(value);
     return json_is_boolean(value) || refuse(p, name, "true or false");
   }
+  if (strcmp(name, "fit_thresholds") == 0) {
+    out->fit_thresholds = json_is_true(value);
+    return json_is_boolean(value) || refuse(p, name, "true or false");
+  }
   return problem_set(
       p, PROBLEM_INVALID_OPTION,
-      "%.64s: unknown option; there are: method, timesteps, neuron, tau, granularity, holdout, activate, "
-      "min_gain",
+      "%.64s: unknown option; there are: method, timesteps, neuron, tau, granularity, fit_thresholds, holdout, "
+      "activate, min_gain",
       name);
 }
 
@@ -96,6 +100,8 @@ bool json_jobs_parse_options(const char *text, size_t n, uint32_t max_timesteps,
   json_object_foreach(root, name, value) {
     if (ok) ok = take(name, value, max_timesteps, out, p);
   }
+  /* The method that can is to do so unless it was asked not to. */
+  if (ok && !json_object_get(root, "fit_thresholds")) out->fit_thresholds = out->method == SNN_INIT_MATCHED;
   if (ok && out->activate && out->holdout <= 0)
     ok = problem_set(p, PROBLEM_INVALID_OPTION,
                      "holdout: expected a number above 0, since what is to be activated is judged by those pictures");
@@ -110,9 +116,9 @@ json_t *json_jobs_options(const job_options *o) {
   for (size_t i = 0; i < o->n_timesteps; i++)
     json_array_append_new(timesteps, json_integer((json_int_t)o->timesteps[i]));
   json_t *object =
-      json_pack("{s:s, s:o, s:s, s:s, s:f, s:b, s:f}", "method", snn_init_name(o->method), "timesteps", timesteps,
-                "neuron", snn_neuron_name(o->neuron), "granularity", grain_names[o->granularity], "holdout", o->holdout,
-                "activate", o->activate, "min_gain", o->min_gain);
+      json_pack("{s:s, s:o, s:s, s:s, s:b, s:f, s:b, s:f}", "method", snn_init_name(o->method), "timesteps", timesteps,
+                "neuron", snn_neuron_name(o->neuron), "granularity", grain_names[o->granularity], "fit_thresholds",
+                o->fit_thresholds, "holdout", o->holdout, "activate", o->activate, "min_gain", o->min_gain);
   if (snn_neuron_leaks(o->neuron)) json_object_set_new(object, "tau", json_real(round((double)o->tau * 1e7) / 1e7));
   return object;
 }

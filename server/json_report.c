@@ -34,9 +34,15 @@ void job_report_free(job_report *r) {
   }
 }
 
-static json_t *side_object(const job_report *r, const job_side *side, const char *name) {
-  json_t *o = json_pack("{s:o, s:s, s:o}", "calibration", name ? json_string(name) : json_null(), "init",
-                        snn_init_name(side->init), "agreement", number(side->agreement));
+static json_t *side_object(const job_report *r, const job_side *side, const snn_network *net, const char *name) {
+  snn_table_choice table;
+  json_t *o = json_pack("{s:o, s:s, s:o, s:s, s:o}", "calibration", name ? json_string(name) : json_null(), "init",
+                        snn_init_name(side->run.init), "table",
+                        snn_run_table(net, &side->run, &table)
+                            ? json_pack("{s:s, s:I}", "source", table.is_embedded ? "model" : "calibration",
+                                        "timesteps", (json_int_t)table.key.timesteps)
+                            : json_null(),
+                        "precision", snn_precision_name(side->run.precision), "agreement", number(side->agreement));
   if (r->labelled) json_object_set_new(o, "accuracy", number(side->accuracy));
   return o;
 }
@@ -61,8 +67,8 @@ static json_t *layer_list(const job_row *row, const snn_network *net) {
 
 static json_t *gain_object(const job_report *r, const job_row *row) {
   return json_pack("{s:s, s:I, s:o, s:[o,o]}", "measure", r->labelled ? "accuracy" : "agreement", "timesteps",
-                   (json_int_t)row->timesteps, "points", number(row->gain), "interval_95",
-                   number(row->gain - row->gain_half), number(row->gain + row->gain_half));
+                   (json_int_t)row->timesteps, "points", number(row->gain), "interval_95", number(row->gain_low),
+                   number(row->gain_high));
 }
 
 static json_t *pictures_object(const job_report *r) {
@@ -80,10 +86,11 @@ static json_t *findings(const job_report *r, const snn_network *net) {
   json_t *rows = json_array();
   for (size_t k = 0; k < r->n_rows; k++) {
     const job_row *row = &r->rows[k];
-    json_array_append_new(rows, json_pack("{s:I, s:o, s:o, s:o, s:o}", "timesteps", (json_int_t)row->timesteps,
-                                          "before", side_object(r, &row->before, r->before ? r->before->name : NULL),
-                                          "after", side_object(r, &row->after, *r->id ? r->id : "this"), "gain",
-                                          gain_object(r, row), "layers", layer_list(row, net)));
+    json_array_append_new(
+        rows, json_pack("{s:I, s:o, s:o, s:o, s:o}", "timesteps", (json_int_t)row->timesteps, "before",
+                        side_object(r, &row->before, net, r->before ? r->before->name : NULL), "after",
+                        side_object(r, &row->after, net, *r->id ? r->id : "this"), "gain", gain_object(r, row),
+                        "layers", layer_list(row, net)));
   }
   json_t *o = json_pack("{s:o, s:o, s:o}", "pictures", pictures_object(r), "gain",
                         r->n_rows ? gain_object(r, &r->rows[r->worst]) : json_null(), "timesteps", rows);

@@ -96,7 +96,8 @@ static bool apply_line(upload *u, const reader *r, const index_row *rows, const 
 }
 
 bool labels_apply(upload *u, const char *text, size_t n, const snn_network *net, problem *p) {
-  reader r = {.at = text, .end = text + n, .line = 1};
+  const size_t mark = n >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0; /* spreadsheets begin UTF-8 so */
+  reader r = {.at = text + mark, .end = text + n, .line = 1};
   char file[FIELD_MAX + 1], label[FIELD_MAX + 1];
   bool ok = true;
   index_row *rows = calloc(u->n_pictures + 1, sizeof *rows);

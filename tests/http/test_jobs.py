@@ -3,7 +3,9 @@ import gzip
 import io
 import json
 import os
+import pathlib
 import signal
+import subprocess
 import tarfile
 import time
 
@@ -13,7 +15,7 @@ import requests
 
 import models as make
 from conftest import Daemon
-from test_calibrations import in_force, put, refused, wait_until
+from test_calibrations import SNN, in_force, put, refused, wait_until
 
 COLLECTION = "/v1/models/tiny/calibrations"
 LABELS = ["a", "b", "c"]
@@ -92,6 +94,17 @@ def spool_is_empty(folder, model="tiny"):
     return not list((folder / "state" / model / "spool").iterdir())
 
 
+def held_spools(d):
+    """Spools have no names: descriptors of the daemon on files that are nowhere."""
+    names = []
+    for fd in pathlib.Path(f"/proc/{d.process.pid}/fd").iterdir():
+        try:
+            names.append(os.readlink(fd))
+        except FileNotFoundError:
+            pass
+    return [name for name in names if "/spool/" in name]
+
+
 def test_a_job_from_upload_to_activation(models, tmp_path):
     with start(models, tmp_path) as d:
         r = post(d, images(30), {"timesteps": [4, 8], "min_gain": -100})
@@ -99,7 +112,7 @@ def test_a_job_from_upload_to_activation(models, tmp_path):
         body = r.json()
         assert body["id"] == "tiny-1" and body["state"] == "queued" and body["result"] is None
         assert body["options"] == {"method": "matched", "timesteps": [4, 8], "neuron": "if", "granularity": "channel",
-                                   "holdout": 0.2, "activate": True, "min_gain": -100}
+                                   "fit_thresholds": True, "holdout": 0.2, "activate": True, "min_gain": -100}
         done = wait(d, r)
         assert done["state"] == "succeeded" and done["error"] is None, done
         assert done["progress"] == {"phase": "succeeded", "done": 1000, "total": 1000}
@@ -109,7 +122,9 @@ def test_a_job_from_upload_to_activation(models, tmp_path):
         assert [row["timesteps"] for row in result["timesteps"]] == [4, 8]
         for row in result["timesteps"]:
             assert row["before"]["init"] == "half" and row["before"]["calibration"] is None
+            assert row["before"]["table"] is None
             assert row["after"]["init"] == "matched" and row["after"]["calibration"] == result["calibration"]
+            assert row["after"]["table"] == {"source": "calibration", "timesteps": row["timesteps"]}
             for side in row["before"], row["after"]:
                 assert 0 <= side["agreement"] <= 100 and 0 <= side["accuracy"] <= 100
             low, high = row["gain"]["interval_95"]
@@ -131,6 +146,12 @@ def test_a_job_from_upload_to_activation(models, tmp_path):
         assert spool_is_empty(tmp_path)
         # A request at a T it was made for starts from it unless it says otherwise; at another T nothing changes.
         answer = d.classify(make.picture(1), T=8).json()
+        # It was judged as it is run now.
+        judged, = [row["after"] for row in result["timesteps"] if row["timesteps"] == 8]
+        assert all(answer[name] == judged[name] for name in ("init", "table", "precision"))
+        judged, = [row["before"] for row in result["timesteps"] if row["timesteps"] == 8]
+        without = d.classify(make.picture(1), T=8, calibration="none").json()
+        assert all(without.get(name) == judged[name] for name in ("init", "table", "precision"))
         assert (answer["init"], answer["calibration"]) == ("matched", f"1-{now['id'][:12]}")
         assert d.classify(make.picture(1), T=8, init="half").json()["init"] == "half"
         assert d.classify(make.picture(1), T=9).json()["init"] == "half"
@@ -151,6 +172,47 @@ def test_the_result_does_not_depend_on_the_number_of_threads(models, tmp_path):
             ids.add(json.dumps({**r, "calibration": None, "timesteps": [
                 {**row, "after": {**row["after"], "calibration": None}} for row in r["timesteps"]]}))
     assert len(ids) == 1
+
+
+def embedded(folder, model, timesteps, *flags):
+    """Tables put into the model file, which then recommends them."""
+    pictures = folder / "for-tables"
+    pictures.mkdir()
+    for i in range(24):
+        (pictures / f"{i}.png").write_bytes(make.picture(i))
+    subprocess.run([SNN, "calibrate", str(folder / model / "model.safetensors"), "--data", str(pictures), "-T", timesteps,
+                    "--embed", *flags], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("own,made", [("--fit-thresholds", False), ("--fit-thresholds", True), ("", False), ("", True)],
+                         ids=["fitted-plain", "fitted-fitted", "plain-plain", "plain-fitted"])
+def test_judged_as_served_beside_tables_of_the_models_own(tmp_path, own, made):
+    """Whatever the model's tables and the new ones have: what a job says of before and after is what requests get."""
+    (tmp_path / "models/tiny").mkdir(parents=True)
+    (tmp_path / "models/tiny/model.safetensors").write_bytes(make.network(1, 8, 6, 3, labels=LABELS))
+    embedded(tmp_path / "models", "tiny", "8,16", *([own] if own else []))
+    fields = ("init", "table", "precision")
+    with start(tmp_path / "models", tmp_path / "here") as d:
+        before = {T: d.classify(make.picture(1), T=T).json() for T in (8, 9, 16, 32)}
+        assert before[8]["init"] == "matched" and before[32]["table"] == {"source": "model", "timesteps": 16}
+        done = wait(d, post(d, images(30), {"timesteps": [8], "min_gain": -100, "fit_thresholds": made}))
+        row, = done["result"]["timesteps"]
+        assert done["options"]["fit_thresholds"] is made and done["result"]["activated"], done
+        after = {T: d.classify(make.picture(1), T=T).json() for T in before}
+        assert {f: row["before"][f] for f in fields} == {f: before[8][f] for f in fields}
+        assert {f: row["after"][f] for f in fields} == {f: after[8][f] for f in fields}
+        assert after[8]["table"] == {"source": "calibration", "timesteps": 8} == after[9]["table"]
+        # Where the model has the nearer table nothing changed.
+        for T in 16, 32:
+            assert after[T]["table"] == before[T]["table"] == {"source": "model", "timesteps": 16}
+            assert after[T]["results"] == before[T]["results"] and after[T]["precision"] == before[T]["precision"]
+
+
+def test_an_interval_is_never_certain(server):
+    """No difference among a few pictures is no proof that there is none."""
+    r = wait(server, post(server, images(20), {"timesteps": [64], "activate": False}))["result"]
+    low, high = r["gain"]["interval_95"]
+    assert low < r["gain"]["points"] < high and high - low > 10
 
 
 def test_not_activated_below_min_gain_or_when_not_wanted(server):
@@ -210,7 +272,8 @@ def test_an_archive_is_what_images_are(server, archive):
     "file,label\r\n" + "".join(f"{i}.png,{LABELS[i % 3]}\r\n" for i in range(12)),
     "\n\n" + "\n".join(f'"{i}.png","{LABELS[i % 3]}"' for i in range(12)),
     "\n".join(f"./{i}.png,{i % 3}" for i in range(12)),
-], ids=["plain", "header", "quoted", "numbers"])
+    "\ufefffile,label\n" + "".join(f"{i}.png,{LABELS[i % 3]}\n" for i in range(12)),
+], ids=["plain", "header", "quoted", "numbers", "byte-order-mark"])
 def test_labels_from_a_csv(server, csv):
     options = {"timesteps": [4], "activate": False}
     folders = wait(server, post(server, images(), options))["result"]
@@ -262,7 +325,8 @@ def test_bad_archives_are_refused_whole(server, shared_state, archive, said):
     ({"neuron": "none"}, "neuron: "), ({"granularity": "pixel"}, "granularity: "), ({"tau": 0}, "tau: "),
     ({"tau": 1.5}, "tau: "), ({"holdout": 1}, "holdout: "), ({"holdout": -0.1}, "holdout: "),
     ({"holdout": 0}, "holdout: "), ({"holdout": "0.2"}, "holdout: "), ({"min_gain": "x"}, "min_gain: "),
-    ({"min_gain": 101}, "min_gain: "), ({"activate": 1}, "activate: "), ({"T": [8]}, "T: unknown option"),
+    ({"min_gain": 101}, "min_gain: "), ({"fit_thresholds": 1}, "fit_thresholds: "),
+    ({"method": "data", "fit_thresholds": True}, "fit_thresholds: "), ({"activate": 1}, "activate: "), ({"T": [8]}, "T: unknown option"),
     ({"method": "matched", "neuron": "lif"}, "method: "), ({"method": "data", "neuron": "asg"}, "method: "),
     ("{", "options: not JSON"), ("[]", "options: expected a JSON object"), ("", "options: not JSON"),
     ('{"holdout": 0.2, "holdout": 0.3}', "options: not JSON"), ("[" * 50, "options: JSON too deep"),
@@ -363,6 +427,7 @@ def test_progress_moves_one_at_a_time_and_cancelling_is_quick(models, tmp_path):
     with start(models, tmp_path) as one, start(models, tmp_path, name="token2") as two:
         r = slow_upload(one)
         wait_until(lambda: job(one, r).json()["progress"]["phase"] == "calibrating", 30)
+        assert len(held_spools(one)) == 1, "the upload lies in the state folder while the job runs"
         first = job(one, r).json()["progress"]["done"]
         wait_until(lambda: job(one, r).json()["progress"]["done"] > first, 60)
         assert job(one, r).headers["Retry-After"] == "1"
@@ -372,6 +437,7 @@ def test_progress_moves_one_at_a_time_and_cancelling_is_quick(models, tmp_path):
         assert job(two, r).json()["state"] == "running", "readable through any replica"
         assert one.admin("DELETE", r.headers["Location"]).status_code in (200, 202)
         done = wait(one, r)
+        wait_until(lambda: not any("/slow/" in name for name in held_spools(one)), 1)
         assert done["state"] == "cancelled" and done["result"] is None, "within what wait() allows; alone it would take minutes"
         wait_until(lambda: job(two, r).json()["state"] == "cancelled", 2)
         assert one.admin("DELETE", r.headers["Location"]).json()["state"] == "cancelled"
