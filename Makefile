@@ -71,7 +71,7 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT_SOURCES))
 say = $(if $(V),,@echo '  $(1)  $(2)' && )
 
 .DEFAULT_GOAL := all
-.PHONY: deploy-test bench-peers failover load install deb build-tests build-fuzzers all help deps demo serve test test-run unit pytest coverage bench lint format fuzz fuzz-run fuzz-replay clean layering
+.PHONY: deploy-test bench-peers failover load load-job recalibrate install deb build-tests build-fuzzers all help deps demo serve test test-run unit pytest coverage bench lint format fuzz fuzz-run fuzz-replay clean layering
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -202,8 +202,9 @@ pytest: $(PROGRAMS) $(OPENLOOP) $(OPENAPI) $(if $(PYTEST_FLAGS),,$(AXE)) ## the 
 
 CRASHES ?= 1000
 RACES ?= 200
-fault: $(PROGRAMS) ## kill -9 while calibrating and activating CRASHES times, race two replicas RACES times
-	CRASHES=$(CRASHES) RACES=$(RACES) $(TEST_ENV) $(PYTHON) -m pytest -q -s -p no:cacheprovider tests/http/test_crashes.py
+START_S ?= 1
+fault: $(PROGRAMS) ## kill -9 while calibrating and activating CRASHES times, serving START_S after each; race two replicas RACES times
+	CRASHES=$(CRASHES) RACES=$(RACES) START_S=$(START_S) $(TEST_ENV) $(PYTHON) -m pytest -q -s -p no:cacheprovider tests/http/test_crashes.py
 
 coverage: ## line coverage of what MODE=cov ran
 	@gcovr --root . --object-directory build/cov/obj --filter core/ --filter server/ --exclude-unreachable-branches \
@@ -264,6 +265,12 @@ failover: $(PROGRAMS) $(OPENLOOP) ## 100,000 requests through HAProxy while a re
 
 load: $(PROGRAMS) $(OPENLOOP) ## latency against offered load up to ten times capacity, and beside 1,000 slow connections
 	$(TEST_ENV) $(PYTHON) tests/load/load.py
+
+load-job: $(PROGRAMS) $(OPENLOOP) ## p99 of public requests without and with a calibration job beside them (MODELS=, DATA=)
+	$(TEST_ENV) $(PYTHON) tests/load/beside_job.py
+
+recalibrate: $(PROGRAMS) ## a job with 200 pictures of DATA=, then accuracy on those of TEST= (class folders of PNGs)
+	$(TEST_ENV) $(PYTHON) tests/load/recalibrate.py
 
 deploy-test: all ## the Debian package, the container (as root), and every manifest against its schema
 	@deploy/install-deps.sh build test package
