@@ -100,7 +100,10 @@ snn_status store_add(store *st, const model_entry *entry, const snn_calibration 
   /* One job a model runs at a time, so the name is nobody else's; a leftover of a crash is replaced. */
   snprintf(fresh, sizeof fresh, "%s/.new-%ld", folder, (long)getpid());
   snn_status status = snn_calibration_save(tables, fresh, err);
-  if (status != SNN_OK) return status;
+  if (status != SNN_OK) { /* said without the name of a file that only we know */
+    snprintf(err->where, sizeof err->where, "state");
+    return status;
+  }
   failed = durable_read(fresh, ARTIFACT_BYTES_MAX, &bytes, &n);
   if (!failed) {
     digest_of(bytes, n, id);

@@ -527,7 +527,7 @@ def test_a_full_disk_fails_the_job_with_the_reason(models, tmp_path):
         resource.prlimit(d.process.pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
         assert size < limit
         done = wait(d, post(d, images(), {"timesteps": list(range(1, 17)), "granularity": "neuron", "min_gain": -100}))
-        assert done["state"] == "failed" and "File too large" in done["error"], done["error"]
+        assert done["state"] == "failed" and done["error"] == "state: cannot write: File too large", done["error"]
         refused(post(d, [*images(), ("image", ("a/big.png", bytes(40000)))]), 507, "File too large")
         resource.prlimit(d.process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
         refused(post(d, images(), {"timesteps": [4]}), 507, "File too large")
