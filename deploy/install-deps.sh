@@ -9,9 +9,9 @@ build="gcc libc6-dev make pkg-config libmicrohttpd-dev libjansson-dev libpng-dev
        libarchive-dev libjs-chart.js libcurl4-openssl-dev"
 demo="curl jq bsdextrautils"
 test="chromium chromium-driver python3-selenium npm
-      clang libclang-rt-14-dev libomp-14-dev libcmocka-dev gcovr gnuplot-nox curl jq haproxy xz-utils prometheus zsh
+      clang libclang-rt-14-dev libomp-14-dev libcmocka-dev gcovr gnuplot-nox curl jq haproxy openssl xz-utils prometheus zsh
       python3 python3-pytest python3-pytest-xdist python3-jsonschema python3-requests python3-numpy python3-pil python3-onnx python3-torch"
-package="buildah debhelper docker-compose dpkg-dev fakeroot help2man jq lintian mmdebstrap prometheus systemd"
+package="buildah debhelper docker-compose dpkg-dev fakeroot help2man jq lintian mmdebstrap nginx-light prometheus systemd"
 lint="clang-format clang-tidy cppcheck"
 train="python3 python3-torch python3-numpy python3-pil python3-onnx npm"
 bench="python3 python3-torch python3-numpy python3-onnx npm"

@@ -1,7 +1,9 @@
-"""Replicas of the daemon behind HAProxy, and a client of many connections: for test_haproxy.py and `make failover`."""
+"""Replicas of the daemon behind HAProxy or nginx, and a client of many connections: for test_haproxy.py, test_nginx.py and
+`make failover`."""
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -16,6 +18,8 @@ import models as make  # noqa: E402
 from conftest import ROOT, Daemon  # noqa: E402
 
 HAPROXY = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin")
+
+NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
 
 
 def free_port():
@@ -34,10 +38,13 @@ class Replicas:
         self.ports = [free_port() for _ in range(3)]
         self.daemons = [self.start(i) for i in range(3)]
         self.port = free_port()
+        self.proxy = self.start_proxy()
+
+    def start_proxy(self):
         environment = dict(os.environ, HAPROXY_BIND=f"127.0.0.1:{self.port}", HAPROXY_STATS=f"127.0.0.1:{free_port()}",
                            **{f"SPIKED_{i + 1}": f"127.0.0.1:{p}" for i, p in enumerate(self.ports)})
-        self.proxy = subprocess.Popen([HAPROXY, "-db", "-q", "-f", str(ROOT / "deploy/haproxy.cfg")], env=environment,
-                                      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return subprocess.Popen([HAPROXY, "-db", "-q", "-f", str(ROOT / "deploy/haproxy.cfg")], env=environment,
+                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def start(self, i):
         return Daemon(self.folder, "--drain-delay", "2", *self.flags, listen=f"127.0.0.1:{self.ports[i]}")
@@ -64,6 +71,29 @@ class Replicas:
 
     def __exit__(self, *_):
         self.stop()
+
+
+class NginxReplicas(Replicas):
+    """The same behind nginx, with the config of deploy/ but for its ports."""
+
+    def start_proxy(self):
+        self.home = tempfile.TemporaryDirectory()
+        home = pathlib.Path(self.home.name)
+        home.chmod(0o755)  # started by root, its workers are somebody else
+        config = (ROOT / "deploy/nginx.conf").read_text()
+        for was, port in zip((8000, 8080, 8082, 8084), (self.port, *self.ports)):
+            assert len(re.findall(rf"\b{was};|:{was} ", config)) == 1
+            config = re.sub(rf"\b{was}([; ])", rf"{port}\1", config)
+        (home / "spiked.conf").write_text(config)
+        folders = "".join(f"{kind}_temp_path {home}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        (home / "nginx.conf").write_text(
+            f"daemon off; pid {home}/pid; error_log stderr; worker_processes 1;\nevents {{ worker_connections 1024; }}\n"
+            f"http {{ access_log off;\n{folders}include {home}/spiked.conf; }}\n")
+        return subprocess.Popen([NGINX, "-e", "stderr", "-c", str(home / "nginx.conf"), "-p", str(home)], stderr=subprocess.DEVNULL)
+
+    def stop(self):
+        super().stop()
+        self.home.cleanup()
 
 
 class Client(threading.Thread):
