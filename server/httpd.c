@@ -248,6 +248,8 @@ static void write_access_log(const exchange *x) {
                         LOG_LAST,
                         LOG_LAST,
                         LOG_LAST,
+                        LOG_LAST,
+                        LOG_LAST,
                         LOG_LAST};
   size_t n = 7;
   if (*r->model) fields[n++] = (log_field)LOG_TEXT("model", r->model);
@@ -259,6 +261,10 @@ static void write_access_log(const exchange *x) {
   if (*r->trace.trace_id) {
     fields[n++] = (log_field)LOG_TEXT("trace_id", r->trace.trace_id);
     fields[n++] = (log_field)LOG_TEXT("parent_id", r->trace.parent_id);
+  }
+  if (r->problem.kind != PROBLEM_NONE) {
+    fields[n++] = (log_field)LOG_TEXT("problem", problem_describe(r->problem.kind)->type);
+    fields[n++] = (log_field)LOG_TEXT("detail", r->problem.detail);
   }
   log_event(&x->server->log, LOG_INFO, "request", fields);
 }

@@ -286,15 +286,21 @@ def wait_until(d, wanted, timeout=20):
 
 
 def test_a_client_that_leaves_stops_its_computation(models_folder):
+    """Within 50 ms, of which a busy machine may take some: the best of a few counts."""
     with Daemon(models_folder) as d:
         t = min(4096, 8 * d.slow_timesteps(1.0))
-        s = send_and_keep(d, post_head("slow", f"T={t}", len(BIG)) + BIG)
-        wait_until(d, lambda status: status["requests_in_flight"] == 2)
-        time.sleep(0.1)
-        s.close()
-        begin = time.monotonic()
+        took = []
+        for _ in range(4):
+            s = send_and_keep(d, post_head("slow", f"T={t}&precision=float32", len(BIG)) + BIG)
+            wait_until(d, lambda status: status["requests_in_flight"] == 2)
+            time.sleep(0.1)
+            begin = time.monotonic()
+            s.close()
+            wait_until(d, lambda status: status["requests_in_flight"] == 1)
+            took.append(time.monotonic() - begin)
+        assert max(took) < 2 and min(took) < 0.05, took
         line = d.wait_line(lambda line: " request " in line and "status=499" in line)
-        assert time.monotonic() - begin < 2 and "model=slow" in line
+        assert "model=slow" in line and "problem=client-gone" in line
         assert d.classify(make.picture(1)).status_code == 200
 
 

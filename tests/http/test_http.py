@@ -211,6 +211,15 @@ def test_access_log_tells_the_request(models_folder):
         events = [json.loads(line) for line in d.lines]
         assert {"time", "level", "event"} <= set(events[0])
         e = [e for e in events if e.get("id") == "mine"][0]
+        assert "problem" not in e
         assert (e["event"], e["method"], e["status"], e["model"], e["timesteps"], e["images"]) == (
             "request", "POST", 200, "tiny", 7, 1)
         assert e["path"] == "/v1/models/tiny/classify" and e["bytes_in"] == len(make.picture(1)) and e["latency_ms"] > 0
+
+
+def test_access_log_tells_why_a_request_was_refused(models_folder):
+    """In the words of the answer, which is what its sender will quote."""
+    with Daemon(models_folder, "--log-format", "json") as d:
+        r = requests.post(d.url + "/v1/models/tiny/classify?T=0", data=make.picture(1), headers={"X-Request-Id": "mine"})
+        e = json.loads(d.wait_line(lambda line: '"mine"' in line))
+        assert (e["status"], e["problem"], e["detail"]) == (400, "invalid-option", r.json()["detail"])
