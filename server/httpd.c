@@ -24,7 +24,7 @@ enum {
   BODY_BYTES_PER_SECOND = 64 * 1024,
   SOCKET_THREADS_MAX = 4,
   ADMIN_THREADS = 2, /* an upload is written to the disk on one of them */
-  ADMIN_CONNECTIONS = 64
+  ADMIN_CONNECTIONS = 512
 };
 
 struct httpd {

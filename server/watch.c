@@ -80,6 +80,9 @@ static void evict(const watch *w, const watched *c, const char *why) {
 
 /* With the lock held. */
 static void look_at(const watch *w, watched *c, uint64_t now) {
+  /* An end of input that came with data: libmicrohttpd read the data, saw no new edge, and would keep the connection
+   * until a deadline. This changes nothing about a socket at its end, but wakes whoever polls it. */
+  if (c->gone && c->phase != PHASE_WORKING) shutdown(c->fd, SHUT_RD);
   if (c->phase == PHASE_IDLE && received(c->fd) != c->n_received) set_phase(c, PHASE_HEADER, ms(w->options.header_ms));
   if (!c->deadline_ns || now < c->deadline_ns) return;
   if (c->phase == PHASE_HEADER) evict(w, c, "slow header");

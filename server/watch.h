@@ -4,7 +4,8 @@
  * One thread looks at every connection. Deadlines: HEADER_SECONDS from a header's first byte to its last; for reading
  * an answer 10 s and a second more for each 64 KiB. A client that closed its connection (or only its sending half: that
  * cannot be told apart) while its request waits or computes gives up its request: it leaves the queue, or its run is
- * cancelled. Requests whose deadline passes in a queue are answered then, too. Knows sockets, not HTTP. */
+ * cancelled. One that left with half a request is forgotten within half a second. Requests whose deadline passes in a
+ * queue are answered then, too. Knows sockets, not HTTP. */
 #ifndef SERVER_WATCH_H
 #define SERVER_WATCH_H
 

@@ -109,10 +109,13 @@ class Daemon:
         headers = {"Authorization": "Bearer " + self.TOKEN, **(headers or {})}
         return requests.request(method, f"http://{self.admin_address}{path}", headers=headers, timeout=120, **more)
 
-    def raw(self, *pieces, timeout=5, half_close=True, pause=0.0, quiet=None):
+    def raw(self, *pieces, timeout=5, half_close=True, pause=0.0, quiet=None, address=None):
         """Send bytes as they are; everything that comes back until the daemon closes, or was silent for `quiet` seconds
-        after it said something (libmicrohttpd's epoll does not see an end of input that comes with data)."""
-        with socket.create_connection((self.host.strip("[]"), self.port), timeout=timeout) as s:
+        after it said something (libmicrohttpd's epoll does not see an end of input that comes with data). To the public
+        listener, or to the one at `address`."""
+        host, _, port = (address or self.address).rpartition(":")
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=max(timeout, 5)) as s:
+            s.settimeout(timeout)
             for piece in pieces:
                 try:
                     s.sendall(piece)
@@ -180,3 +183,13 @@ def shared(models_folder):
 def daemon(shared):
     assert shared.process.poll() is None, "\n".join(shared.lines)
     return shared
+
+
+@pytest.fixture(scope="module")
+def hosts(models_folder, tmp_path_factory):
+    """One with everything that takes uploads, for hostile ones."""
+    folder = tmp_path_factory.mktemp("hosts")
+    with Daemon(models_folder, "--state", str(folder / "state"), "--job-nice", "0", "--metrics-listen", "127.0.0.1:0",
+                token_file=folder / "token") as d:
+        d.metrics_address = re.search(r'address"?[=:]"?([^\s",}]+)', d.wait_log("metrics-listening")).group(1)
+        yield d

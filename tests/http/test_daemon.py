@@ -348,6 +348,25 @@ def test_a_deadline_is_kept_in_the_queue_too(models_folder):
         running.close()
 
 
+def test_half_a_request_and_an_end_keep_no_descriptor(models_folder):
+    """libmicrohttpd does not see an end that comes with data."""
+    with Daemon(models_folder) as d:
+        def descriptors():
+            return len(os.listdir(f"/proc/{d.process.pid}/fd"))
+
+        post = post_head("tiny", "T=2", 1000)
+        d.status()
+        time.sleep(0.1)
+        before = descriptors()
+        for sent in (b"GET /livez HT", b"GET /livez HTTP/1.1\r\nHost: x\r\n", post, post + b"abc", b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\nGET") * 5:
+            send_and_keep(d, sent).close()
+        end = time.monotonic() + 3
+        while descriptors() > before:
+            assert time.monotonic() < end, (before, descriptors())
+            time.sleep(0.05)
+        assert d.status()["requests_in_flight"] == 1
+
+
 def send_a_slow_header(d, before):
     """Byte by byte: each resets no deadline."""
     one = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
