@@ -89,6 +89,8 @@ $(BUILD)/obj/%.o: %.c
 ifeq ($(shell uname -m),x86_64)
 $(BUILD)/obj/core/kernels/avx2.o: CFLAGS_ALL += -mavx2
 $(BUILD)/obj/core/kernels/avx512.o: CFLAGS_ALL += -mavx512f
+$(BUILD)/obj/core/kernels/dense_avx2.o: CFLAGS_ALL += -mavx2
+$(BUILD)/obj/core/kernels/dense_avx512.o: CFLAGS_ALL += -mavx512f -mavx512bw -mavx512vnni
 $(BUILD)/obj/core/kernels/int8_avx2.o: CFLAGS_ALL += -mavx2 -mbmi -mpopcnt
 $(BUILD)/obj/core/kernels/int8_avx512.o: CFLAGS_ALL += -mavx512f -mavx512bw -mavx512vbmi -mavx512vbmi2 -mavx512vnni -mpopcnt
 endif

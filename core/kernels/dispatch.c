@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels/dense.h"
 #include "kernels/int8.h"
 #include "kernels/kernels.h"
 #include "snn/session.h"
@@ -28,9 +29,20 @@ const snn_int8_kernels *snn_int8_kernels_available(unsigned i) {
   return i == 0 ? &snn_int8_scalar : NULL;
 }
 
+/* With the same conditions as those above: an instruction set has a table of each kind, or none. */
+const snn_dense_kernels *snn_dense_kernels_available(unsigned i) {
+  const snn_int8_kernels *same = snn_int8_kernels_available(i);
+#ifdef __x86_64__
+  if (same == &snn_int8_avx512) return &snn_dense_avx512;
+  if (same == &snn_int8_avx2) return &snn_dense_avx2;
+#endif
+  return same ? &snn_dense_scalar : NULL;
+}
+
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static const snn_kernels *chosen;
 static const snn_int8_kernels *chosen_int8;
+static const snn_dense_kernels *chosen_dense;
 
 static void choose(void) {
   const char *wanted = getenv("SPIKED_KERNELS");
@@ -38,8 +50,12 @@ static void choose(void) {
   for (unsigned i = 0; wanted && snn_kernels_available(i); i++)
     if (strcmp(snn_kernels_available(i)->name, wanted) == 0) chosen = snn_kernels_available(i);
   chosen_int8 = snn_int8_kernels_available(0);
-  for (unsigned i = 0; wanted && snn_int8_kernels_available(i); i++)
-    if (strcmp(snn_int8_kernels_available(i)->name, wanted) == 0) chosen_int8 = snn_int8_kernels_available(i);
+  chosen_dense = snn_dense_kernels_available(0);
+  for (unsigned i = 0; wanted && snn_int8_kernels_available(i); i++) {
+    if (strcmp(snn_int8_kernels_available(i)->name, wanted) != 0) continue;
+    chosen_int8 = snn_int8_kernels_available(i);
+    chosen_dense = snn_dense_kernels_available(i);
+  }
 }
 
 const snn_kernels *snn_kernels_get(void) {
@@ -50,6 +66,11 @@ const snn_kernels *snn_kernels_get(void) {
 const snn_int8_kernels *snn_int8_kernels_get(void) {
   pthread_once(&once, choose);
   return chosen_int8;
+}
+
+const snn_dense_kernels *snn_dense_kernels_get(void) {
+  pthread_once(&once, choose);
+  return chosen_dense;
 }
 
 const char *snn_kernels_name(void) {

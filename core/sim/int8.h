@@ -1,14 +1,15 @@
 /* The integer simulation: what a session adds to the shared integer network, and how it runs a stage.
  *
  * Memory of a lane, by node: spikes are bits [h][w][plane][chunk][words], so that all steps of a position lie together;
- * numbers of spikes int32 [h][w][chunk][c], in whole runs bytes [plane][h][w][c rounded up to 4], least significant
- * plane first; currents int32 [h][w][chunk][c]. By stage: potentials int32 [site][lanes]. */
+ * numbers of spikes int32 [h][w][chunk][c], in whole runs maps of bytes (int8_dense.h), least significant plane
+ * first; currents int32 [h][w][chunk][c]. By stage: potentials int32 [site][lanes]. */
 #ifndef SNN_SIM_INT8_H
 #define SNN_SIM_INT8_H
 
 #include "neurons/neurons.h"
 #include "neurons/potentials.h"
 #include "sim/drive.h"
+#include "sim/int8_dense.h"
 #include "sim/int8_numbers.h"
 #include "sim/stage.h"
 
@@ -43,6 +44,13 @@ typedef struct snn_int8_numbers {
   int32_t *start; /* potentials at first, unless there is one a neuron */
 } snn_int8_numbers;
 
+/* What whole runs need beside: maps of numbers of spikes by node, and what each dense term reads of them, by stage. */
+typedef struct snn_int8_whole {
+  const snn_dense_kernels *kernels;
+  snn_int8_map *maps;
+  snn_dense_runs **runs;
+} snn_int8_whole;
+
 typedef struct snn_int8_sim {
   const snn_network *net;
   const snn_plan *plan;        /* float, binary: stages, and where constant currents lie */
@@ -50,6 +58,7 @@ typedef struct snn_int8_sim {
   snn_int8_scaled *scaled;
   const snn_int8_kernels *kernels;
   snn_arena arena;
+  snn_int8_whole whole;
   snn_int8_layout layouts[SNN_PLAN_KINDS];
   snn_int8_scratch *scratch; /* [threads] */
   snn_int8_numbers *numbers; /* [n_stages] */
@@ -108,16 +117,12 @@ static inline uint32_t snn_int8_bytes(uint64_t n) {
   return bytes;
 }
 
-/* Channels of a whole run's numbers of spikes, filled up. */
-static inline uint32_t snn_int8_padded(uint32_t channels) {
-  return (channels + 3) & ~3u;
-}
-
 /* Whole runs: one byte of the numbers of spikes of a position. */
 static inline uint8_t *snn_int8_plane(const snn_int8_context *ctx, uint32_t node, uint32_t plane, size_t position) {
   snn_shape s = ctx->sim->net->nodes[node].shape;
-  return (uint8_t *)ctx->memory + ctx->layout->nodes[node].edge +
-         ((size_t)plane * s.h * s.w + position) * snn_int8_padded(s.c);
+  const snn_int8_map *m = &ctx->sim->whole.maps[node];
+  const size_t at = ((size_t)plane * m->rows + m->top + position / s.w) * m->pitch + m->left + position % s.w;
+  return (uint8_t *)ctx->memory + ctx->layout->nodes[node].edge + at * snn_int8_padded(s.c);
 }
 
 static inline snn_int8_kind snn_int8_kind_of(const snn_int8_context *ctx, uint32_t node) {
@@ -152,9 +157,20 @@ void snn_int8_count_operations(const snn_int8_context *ctx, const snn_stage *sta
 /* Neurons of a stage that fired for the first time, this rank's share of positions; after a barrier (int8_wires.c). */
 void snn_int8_count_first(const snn_int8_context *ctx, const snn_stage *stage, uint32_t n_steps);
 
-/* acc[lanes of the block] += a convolution of numbers of spikes at a site: whole runs. */
-void snn_int8_whole_conv(const snn_int8_context *ctx, const snn_int8_layer *layer, const snn_int8_term *term,
-                         uint32_t block, uint32_t y, uint32_t x, int32_t *acc);
+/* Whole runs (int8_whole.c). */
+snn_status snn_int8_whole_create(const snn_network *net, const snn_int8_model *m, snn_arena *arena, snn_int8_whole *out,
+                                 snn_error *err);
+
+/* Before an image: margins to zero. */
+void snn_int8_whole_begin(const snn_int8_context *ctx);
+
+/* This rank's share of a stage that sums terms, and of an average. */
+void snn_int8_whole_run(const snn_int8_context *ctx, uint32_t index);
+void snn_int8_whole_average(const snn_int8_context *ctx, const snn_stage *stage);
+
+/* The outputs that a node's spikes reach, summed over all of them; this rank's share. */
+uint64_t snn_int8_whole_reached(const snn_int8_context *ctx, uint32_t node, const uint32_t *reach_h,
+                                const uint32_t *reach_w);
 
 /* Run this rank's share of stage `index` for n_steps <= chunk steps (whole runs: 1, which stands for all T). */
 void snn_int8_stage_run(const snn_int8_context *ctx, uint32_t index, uint32_t n_steps);

@@ -7,6 +7,7 @@ static void begin_image(void *self, const snn_job *job) {
   const snn_int8_context *ctx = self;
   float *map = (float *)(void *)(ctx->constant.memory + ctx->sim->plan->edges[0].offset);
   snn_channels_last(ctx->constant.team, ctx->sim->net->nodes[0].shape, job->image, map);
+  if (ctx->layout->kind == SNN_PLAN_WHOLE_RUN) snn_int8_whole_begin(ctx);
 }
 
 static void run_stage(void *self, uint32_t i, uint32_t first, uint32_t n) {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "sim/int8_dense.h"
 #include "sim/int8_numbers.h"
 #include "sim/int8_pack.h"
 #include "snn/calibrate.h"
@@ -284,6 +285,14 @@ static snn_status make_conv(maker *k, const snn_stage *stage, const snn_int8_lay
     snn_int8_pack(&packing, weights);
   k->m->bytes += bytes;
   to->weights = weights;
+  if (snn_int8_is_dense(a)) {
+    const size_t row = snn_dense_row(a), lanes = (a->out_c + SNN_DENSE_LANES - 1) / SNN_DENSE_LANES * SNN_DENSE_LANES;
+    int8_t *dense = snn_arena_alloc(&k->m->arena, row, lanes);
+    if (!dense) return snn_fail_memory(k->err, "the int8 network");
+    snn_dense_pack(layer, to, k->threads, dense);
+    k->m->bytes += row * lanes;
+    to->dense = dense;
+  }
   to->positive = positive;
   to->negative = negative;
   return SNN_OK;

@@ -46,6 +46,7 @@ typedef struct snn_int8_term {
   uint32_t columns;      /* of the kernel, once `unroll` outputs side by side are computed together */
   const int8_t *weights; /* [block][kernel_h][columns][in_c][groups][64], see kernels/int8.h; grouped convolutions:
                             plain [kernel_h][kernel_w][group_in][out_c] */
+  const int8_t *dense;   /* the same for the dense kernels, see int8_dense.h; NULL where plain code does */
   const int32_t *positive, *negative; /* [out_c]: sums of a channel's weights of either sign, without theirs */
   const uint32_t *reach_h, *reach_w;  /* [in_h], [in_w]: outputs that a row or column of the source reaches */
   const uint32_t *pooled_reach_h, *pooled_reach_w; /* the same of the map behind the pool */

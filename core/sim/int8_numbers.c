@@ -90,6 +90,11 @@ static void find_bounds(const snn_int8_model *m, const snn_network *net, const f
     to->bound[layer->node] = here;
     to->most[layer->shared] = fmax(to->most[layer->shared], here);
     if (layer->n_statics) to->has_static[layer->shared] = true;
+    const bool is_readout =
+        layer->node == net->n_nodes; /* whose threshold, where known, tells how large currents are */
+    for (uint32_t c = 0; is_readout && c < layer->channels; c++)
+      to->theta_most[layer->shared] =
+          fmax(to->theta_most[layer->shared], (double)net->output_threshold / ((double)layer->coarse[c] * scale));
     if (!layer->fires) continue;
     const snn_node *n = &net->nodes[layer->node];
     for (uint32_t c = 0; c < layer->channels; c++) {
@@ -132,6 +137,10 @@ static snn_status most_timesteps(const snn_int8_model *m, const snn_network *net
   for (uint32_t i = 0; i <= net->n_nodes; i++) {
     if (s->theta_most[i] > theta_limit(s, i))
       return snn_fail(err, SNN_ERR_UNSUPPORTED, "init", "the table's factors are too uneven for the int8 simulation");
+    if (s->has_static[i] && !(s->theta_most[i] > 0))
+      return snn_fail(err, SNN_ERR_UNSUPPORTED, NULL,
+                      "constant currents of a size that no threshold tells, which the int8 simulation does not take; "
+                      "float32 does");
     if (s->most[i] * most > CURRENT_BUDGET) most = CURRENT_BUDGET / s->most[i];
   }
   if (most < 1) return snn_fail(err, SNN_ERR_UNSUPPORTED, NULL, "its currents are too large for the int8 simulation");

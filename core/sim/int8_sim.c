@@ -40,7 +40,8 @@ static bool place_node(const snn_int8_sim *s, snn_int8_layout *l, uint32_t i) {
     return false;
   if (!whole)
     return reserve(l, positions * snn_int8_signs(l), l->chunk, snn_words(shape.c), sizeof(uint64_t), &l->nodes[i].edge);
-  return reserve(l, positions, snn_int8_padded(shape.c),
+  const snn_int8_map *map = &s->whole.maps[i];
+  return reserve(l, (size_t)map->rows * map->pitch, snn_int8_padded(shape.c),
                  snn_int8_bytes((uint64_t)SNN_MAX_TIMESTEPS * m->multiplicity[i]), 1, &l->nodes[i].edge);
 }
 
@@ -116,6 +117,7 @@ snn_status snn_int8_sim_create(const snn_network *net, const snn_plan *plan, uin
     status = snn_fail_memory(err, "a simulation session");
   if (status == SNN_OK) status = snn_int8_scaled_create(shared, net, s.scaled, err);
   if (status == SNN_OK) s.model = &s.scaled->model;
+  if (status == SNN_OK) status = snn_int8_whole_create(net, s.model, &s.arena, &s.whole, err);
   for (int k = 0; status == SNN_OK && k < SNN_PLAN_KINDS; k++) status = lay_out(&s, (snn_plan_kind)k, chunk, err);
   if (status == SNN_OK) status = make_scratch(&s, threads, err);
   if (status == SNN_OK) {

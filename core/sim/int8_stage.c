@@ -354,46 +354,17 @@ static void run_item(const snn_int8_context *ctx, const item *it, uint32_t n_ste
   }
 }
 
-/* A whole run at one item; returns the spikes. */
-static uint64_t run_whole_item(const snn_int8_context *ctx, const item *it) {
-  currents sum = {0};
-  int32_t counts[BLOCK_LANES];
-  for (uint32_t k = 0; k < it->layer->n_terms; k++) {
-    const snn_int8_term *term = &it->layer->terms[k];
-    if (!term->is_conv) {
-      add_wire(ctx, term, it, 0, sum.more);
-      sum.has_more = true;
-    } else if (term->is_grouped) {
-      add_grouped(ctx, term, it, 0, sum.acc);
-      sum.has_acc = true;
-    } else {
-      snn_int8_whole_conv(ctx, it->layer, term, it->block, it->y, it->x, sum.acc);
-      sum.has_acc = true;
-    }
-  }
-  const int32_t *constant = constant_of(ctx, it);
-  snn_int8_neurons p = neurons_of(ctx, it, constant);
-  if (it->stage->sink != SNN_SINK_SPIKES) {
-    store_currents(ctx, it, 0, constant, &sum);
-    return 0;
-  }
-  p.acc = sum.has_acc ? sum.acc : NULL;
-  p.more = sum.has_more ? sum.more : NULL;
-  uint64_t spikes = ctx->sim->kernels->count(&p, it->layer->groups, valid_lanes(it), (int32_t)ctx->timesteps, counts);
-  uint32_t lane, channel;
-  size_t position;
-  for (uint32_t j = 0, n; (n = output_of(it, j, &lane, &channel, &position)) > 0; j++)
-    snn_int8_store(ctx, it->stage->node, position, channel, n, 0, counts + lane);
-  return spikes;
-}
-
 void snn_int8_stage_run(const snn_int8_context *ctx, uint32_t index, uint32_t n_steps) {
   const snn_stage *stage = &ctx->sim->plan->stages[index];
   const snn_int8_layer *layer = &ctx->sim->model->layers[index];
-  const bool whole = ctx->layout->kind == SNN_PLAN_WHOLE_RUN;
   if (!layer->lanes) {
     if (ctx->layout->kind != SNN_PLAN_BINARY || !ctx->sim->model->looked_through[stage->node])
       snn_int8_run_wires(ctx, stage, n_steps);
+    return;
+  }
+  if (ctx->layout->kind == SNN_PLAN_WHOLE_RUN) {
+    snn_int8_whole_run(ctx, index);
+    snn_int8_count_operations(ctx, stage, layer, n_steps);
     return;
   }
   size_t begin, end;
@@ -401,10 +372,7 @@ void snn_int8_stage_run(const snn_int8_context *ctx, uint32_t index, uint32_t n_
   snn_team_share(ctx->constant.team, (size_t)layer->blocks * stage->shape.h * layer->sites_w, &begin, &end);
   for (size_t i = begin; i < end; i++) {
     const item it = item_of(ctx, index, i);
-    if (whole)
-      tally[0] += run_whole_item(ctx, &it);
-    else
-      run_item(ctx, &it, n_steps, tally);
+    run_item(ctx, &it, n_steps, tally);
   }
   for (uint32_t t = 0; t < SNN_STOP_CHUNK; t++)
     snn_int8_add(ctx, ctx->constant.counters.spikes, stage->node, t, tally[t]);

@@ -129,6 +129,10 @@ static void run_gather(const snn_int8_context *ctx, const snn_stage *stage, size
 
 void snn_int8_run_wires(const snn_int8_context *ctx, const snn_stage *stage, uint32_t n_steps) {
   size_t begin, end;
+  if (stage->kind == SNN_LAYER_AVGPOOL && ctx->layout->kind == SNN_PLAN_WHOLE_RUN) {
+    snn_int8_whole_average(ctx, stage);
+    return;
+  }
   snn_team_share(ctx->constant.team, (size_t)stage->shape.h * stage->shape.w, &begin, &end);
   for (size_t position = begin; position < end; position++)
     if (stage->pieces)
@@ -172,6 +176,8 @@ static uint64_t operations_of(const snn_int8_context *ctx, const snn_int8_term *
   const snn_shape shape = ctx->sim->net->nodes[node].shape;
   uint64_t operations = 0;
   size_t begin, end;
+  if (ctx->layout->kind == SNN_PLAN_WHOLE_RUN && term->is_conv && !graded)
+    return term->conv.group_out * snn_int8_whole_reached(ctx, node, reach_h, reach_w);
   snn_team_share(ctx->constant.team, (size_t)shape.h * shape.w, &begin, &end);
   for (size_t position = begin; position < end; position++) {
     uint64_t reached = 1;

@@ -81,6 +81,7 @@ snn_run_options snn_run_defaults(const snn_network *net) {
 }
 
 snn_precision snn_precision_for(const snn_network *net, const snn_run_options *run) {
-  if (!snn_neuron_has_steps(run->neuron)) return SNN_PRECISION_FLOAT32; /* whole runs are faster so, see SPEED.md */
+  /* a network that recommends asg is a quantised one, whose own answers asg gives with its own weights only */
+  if (run->neuron == SNN_NEURON_ASG && net->recommended.neuron == SNN_NEURON_ASG) return SNN_PRECISION_FLOAT32;
   return snn_int8_takes(net, run, NULL) == SNN_OK ? SNN_PRECISION_INT8 : SNN_PRECISION_FLOAT32;
 }

@@ -151,8 +151,9 @@ typedef struct snn_run_stats {
  * Errors: UNSUPPORTED, NO_MEMORY. */
 snn_status snn_int8_takes(const snn_network *net, const snn_run_options *run, snn_error *err);
 
-/* The precision for a run of which none was asked for: int8 where it can be simulated so and is the faster one (asg is
- * not, yet), else float32. */
+/* The precision for a run of which none was asked for: int8 where it can be simulated so, else float32; float32 too for
+ * asg where the network recommends it: a quantised network, whose own answers that gives, which rounded weights do not.
+ */
 snn_precision snn_precision_for(const snn_network *net, const snn_run_options *run);
 
 /* Defaults for a network: what its model file recommends, T = 32 otherwise; int8 where the network allows it. */
