@@ -16,7 +16,7 @@
 static const float ladder[] = {0.35f, 0.42f, 0.5f, 0.6f, 0.7f, 0.85f, 1, 1.2f, 1.4f, 1.7f, 2};
 enum { RUNGS = sizeof ladder / sizeof *ladder, RUNG_OF_ONE = 6 };
 
-enum { DEFAULT_ROUNDS = 2, MAX_ROUNDS = 16, MAX_TABLES = 256, MAX_THREADS = 1024 };
+enum { DEFAULT_ROUNDS = 2, MAX_ROUNDS = 16, MAX_TABLES = 256, MAX_THREADS = 1024, PROGRESS_OF_TABLE = 1000 };
 
 /* One table in the making. */
 typedef struct maker {
@@ -34,6 +34,7 @@ typedef struct maker {
   bool *meets;             /* [n_nodes] */
   uint32_t shared, rung;   /* of layers that meet; of the layer before, where the next one's search starts */
   bool is_trial;           /* this walk only tries `shared`, for all layers, and adds up their errors */
+  double walked;           /* share of the table's work that is done, told as progress */
   double error;
   snn_weights_scratch scratch;
   snn_error *err;
@@ -169,6 +170,12 @@ static bool is_cancelled(const snn_calibrate_options *opt) {
   return opt->cancel && atomic_load_explicit(opt->cancel, memory_order_relaxed);
 }
 
+/* Of a table's work when `s` of so many stages of this walk are done. How many trials will come is not known: each
+ * counts as a fifth of what is left, the walk that makes the table as the rest. */
+static double share_done(const maker *m, uint32_t s, uint32_t stages) {
+  return m->walked + (1 - m->walked) * (m->is_trial ? 0.2 : 1) * s / stages;
+}
+
 /* Carry all pictures through all layers once. */
 static snn_status walk(maker *m, const float *images, size_t n, size_t index) {
   uint32_t threads = m->opt->threads ? m->opt->threads : snn_thread_budget();
@@ -179,13 +186,15 @@ static snn_status walk(maker *m, const float *images, size_t n, size_t index) {
   uint32_t stages = snn_observer_plan(m->observer)->n_stages;
   for (uint32_t s = 0; status == SNN_OK && s < stages; s++) {
     if (m->opt->progress &&
-        !m->opt->progress(m->opt->progress_context, "calibrating", index * stages + (m->is_trial ? 0 : s),
-                          m->opt->n_timesteps * (size_t)stages))
+        !m->opt->progress(m->opt->progress_context, "calibrating",
+                          index * PROGRESS_OF_TABLE + (size_t)(share_done(m, s, stages) * PROGRESS_OF_TABLE),
+                          m->opt->n_timesteps * PROGRESS_OF_TABLE))
       status = stopped(m->err);
     else
       status = make_layer(m, s);
     if (status == SNN_OK && is_cancelled(m->opt)) status = stopped(m->err); /* the layer saw only some pictures */
   }
+  m->walked = share_done(m, stages, stages);
   snn_observer_free(m->observer);
   m->observer = NULL;
   return status;
@@ -220,6 +229,7 @@ static snn_status find_shared(maker *m, const float *images, size_t n, size_t in
 
 static snn_status make_table(maker *m, const float *images, size_t n, size_t index) {
   bool shares = false;
+  m->walked = 0;
   for (uint32_t i = 0; m->factors && i < m->net->n_nodes; i++) {
     m->factors[i] = 1;
     shares = shares || m->meets[i];
