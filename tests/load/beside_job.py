@@ -2,13 +2,14 @@
 
 MODELS (lenet-mnist,vgg16-cifar10) of models/, T (8) of the requests, DATA a folder of class folders to calibrate from (more
 than one, comma-separated, in the order of MODELS; without it noise: the same work, a meaningless result), PICTURES (200) of
-them, SECONDS (10) a measurement, SHARES (0.1,0.3,0.5) of capacity to offer, THREADS (all), TIMESTEPS (8) of the job.
+them, SECONDS (6) a measurement, ROUNDS (5) of each, of which medians are told, SHARES (0.1,0.3,0.5) of capacity to offer, THREADS (all), TIMESTEPS (8) of the job.
 Public requests come in an open loop with Poisson arrivals (tests/load/openloop.c), by turns without a job and with jobs one
 after another; latencies count from the appointment. Client, daemon and job share the machine."""
 import http.client
 import json
 import os
 import pathlib
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -26,7 +27,7 @@ from conftest import Daemon  # noqa: E402
 MODELS = os.environ.get("MODELS", "lenet-mnist,vgg16-cifar10").split(",")
 DATA = [d for d in os.environ.get("DATA", "").split(",") if d]
 PICTURES, T = int(os.environ.get("PICTURES", 200)), int(os.environ.get("T", 8))
-SECONDS, ROUNDS = float(os.environ.get("SECONDS", 10)), int(os.environ.get("ROUNDS", 2))
+SECONDS, ROUNDS = float(os.environ.get("SECONDS", 6)), int(os.environ.get("ROUNDS", 5))
 SHARES = [float(x) for x in os.environ.get("SHARES", "0.1,0.3,0.5").split(",")]
 TIMESTEPS = [int(t) for t in os.environ.get("TIMESTEPS", "8").split(",")]
 OPENLOOP = os.environ.get("OPENLOOP_BIN", str(ROOT / "build/release/openloop"))
@@ -117,10 +118,10 @@ def measure(i, model, folder):
                     ended += jobs.ended
                 p99[beside].append(a["p99"])
                 p50[beside].append(a["p50"])
-            mean = [sum(x) / len(x) for x in (*p50, *p99)]
+            middle = [statistics.median(x) for x in (*p50, *p99)]
             took = f"{sum(ended) / len(ended):.1f}" if ended else "none ended"
-            print(f"| {model} | {rate:.0f}/s | {share} | {mean[0]:.1f}, {mean[1]:.1f} | {mean[2]:.1f}, {mean[3]:.1f} | "
-                  f"{mean[3] / mean[2]:.2f} | {took} |", flush=True)
+            print(f"| {model} | {rate:.0f}/s | {share} | {middle[0]:.1f}, {middle[1]:.1f} | {middle[2]:.1f}, {middle[3]:.1f} | "
+                  f"{middle[3] / middle[2]:.2f} | {took} |", flush=True)
     (folder / "models" / model).unlink()
 
 
