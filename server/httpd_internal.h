@@ -16,6 +16,8 @@ typedef struct exchange {
   watched *watched;
   bool plain;                          /* no TLS: its socket may be written to */
   struct MHD_PostProcessor *multipart; /* NULL unless the body is one */
+  char *held;                          /* owned: bytes the parser gets with the next ones only, n_held of them */
+  size_t n_held;
   bool part_is_options, part_is_image; /* what the running part of it is */
   bool has_options_part;
   bool expects_continue; /* the client waits for 100 before it sends the body */

@@ -375,3 +375,20 @@ def test_waiting_requests_share_runs(daemon):
     assert len(set(times)) < len(times), times
     for i, a in enumerate(answers):
         assert strip(a) == strip(daemon.classify(make.picture(i, 32, 3), "slow", T=8).json())
+
+
+def test_where_packets_end_does_not_matter(daemon):
+    """A body that comes in two packets, cut anywhere about the header of a part: always the same parts."""
+    part = '--boundary\r\nContent-Disposition: form-data; name="image"; filename="{}.png"\r\nContent-Type: image/png\r\n\r\n'
+    first, second = (part.format(i).encode() + make.picture(i) + b"\r\n" for i in (1, 2))
+    options = b'--boundary\r\nContent-Disposition: form-data; name="options"\r\n\r\n{"timesteps": 3}\r\n'
+    body = first + second + options + b"--boundary--\r\n"
+    head = (f"POST /v1/models/tiny/classify HTTP/1.1\r\nHost: {daemon.address}\r\nConnection: close\r\n"
+            f"Content-Type: multipart/form-data; boundary=boundary\r\nContent-Length: {len(body)}\r\n\r\n").encode()
+    begins = [body.index(b"\r\n\r\n"), len(first) + second.index(b"\r\n\r\n"), len(first + second) + options.index(b"\r\n\r\n")]
+    answers = set()
+    for cut in sorted({at for begin in begins for at in range(begin - 3, begin + 14)} | {len(body) - k for k in range(1, 12)}):
+        got = daemon.raw(head + body[:cut], body[cut:], pause=0.004, half_close=False)
+        assert got.startswith(b"HTTP/1.1 200 "), (cut, got)
+        answers.add(json.dumps(json.loads(got.split(b"\r\n\r\n", 1)[1])["results"]))
+    assert len(answers) == 1 and len(json.loads(answers.pop())) == 2
