@@ -1,6 +1,6 @@
-#!/bin/sh
+#!/bin/bash
 # Several pictures in one request, options beside them: ./classify-many.sh PICTURE.png...
-set -eu
+set -euo pipefail
 url=${URL:-http://127.0.0.1:8080}
 model=${MODEL:-lenet-mnist}
 options='{"timesteps": 8, "neuron": "srif", "init": "zero", "top_k": 3}'
@@ -8,5 +8,5 @@ for picture; do
   set -- "$@" -F "image=@$picture;type=image/png"
   shift
 done
-curl -fsS "$@" -F "options=$options;type=application/json" "$url/v1/models/$model/classify" |
-  jq -c '.results[] | [.top[] | {(.label // (.index | tostring)): .probability}] | add'
+curl -sS --fail-with-body "$@" -F "options=$options;type=application/json" "$url/v1/models/$model/classify" |
+  jq -c '.detail // (.results[] | [.top[] | {(.label // (.index | tostring)): .probability}] | add)'

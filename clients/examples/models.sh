@@ -1,6 +1,6 @@
-#!/bin/sh
+#!/bin/bash
 # What is served, and one model's choices: ./models.sh [MODEL]
-set -eu
+set -euo pipefail
 url=${URL:-http://127.0.0.1:8080}
 if [ $# -eq 0 ]; then
   curl -fsS "$url/v1/models" | jq -r '.models[].name'
