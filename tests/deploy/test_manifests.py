@@ -76,6 +76,14 @@ const yaml = require(process.argv[2] + "/js-yaml"), fs = require("fs");
 for (const file of process.argv.slice(3))
   for (const object of yaml.loadAll(fs.readFileSync(file, "utf8"))) {
     if (!object || object.kind === "Kustomization") continue;
+    if (object.apiVersion.startsWith("serving.kserve.io/")) { // of KServe's kinds the pod's part
+      if (object.spec.containers) {
+        const Pod = require(process.argv[2] + "/kubernetes-models/v1").Pod;
+        new Pod({ metadata: { name: "x" }, spec: { containers: object.spec.containers } }).validate();
+      }
+      console.log(object.kind + "/" + JSON.stringify(object.spec));
+      continue;
+    }
     const Kind = require(process.argv[2] + "/kubernetes-models/" + object.apiVersion)[object.kind];
     new Kind(object).validate();
     console.log(object.kind + "/" + object.metadata.name);
@@ -100,13 +108,27 @@ def test_kubernetes_objects_follow_their_schemas(tmp_path):
     assert validate(wrong).returncode != 0
 
 
-def test_the_overlay_renders():
+def test_kserve_serves_the_open_inference_protocol():
+    """The service asks for the runtime of this file, by the protocol and the format that it offers."""
+    done = validate(DEPLOY / "kubernetes/kserve.yaml")
+    assert done.returncode == 0, done.stderr[-500:]
+    kinds = {kind: json.loads(spec) for kind, _, spec in (line.partition("/") for line in done.stdout.splitlines())}
+    runtime, model = kinds["ServingRuntime"], kinds["InferenceService"]["predictor"]["model"]
+    assert runtime["protocolVersions"] == ["v2"] == [model["protocolVersion"]] and model["runtime"] == "spiked"
+    assert model["modelFormat"]["name"] in [f["name"] for f in runtime["supportedModelFormats"]]
+    assert runtime["containers"][0]["readinessProbe"]["httpGet"]["path"] == "/v2/health/ready"
+
+
+def test_the_overlay_renders(tmp_path):
     tool("kubectl")
     done = run("kubectl", "kustomize", DEPLOY / "kubernetes/overlays/example")
     if "unknown field \"patches\"" in done.stderr or "json: unknown field" in done.stderr:
         pytest.skip("this kubectl's kustomize is too old")
     assert done.returncode == 0, done.stderr
     assert "registry.example.org/spiked:0.1.0" in done.stdout and done.stdout.count("storageClassName: shared-files") == 2
+    (tmp_path / "rendered.yaml").write_text(done.stdout)
+    done = validate(tmp_path / "rendered.yaml")
+    assert done.returncode == 0 and "Secret/spiked-admin-token" in done.stdout, done.stderr[-500:]
 
 
 def test_the_autoscalers_metric_is_exported():
