@@ -131,6 +131,12 @@ def test_metrics(admin):
     assert re.search(r'spiked_images_total\{[^}]*model="lenet-mnist"[^}]*\} [1-9]', run(admin, "metrics.sh"))
 
 
+def test_draining(folder, tmp_path):
+    with http.Daemon(folder, token_file=tmp_path / "token") as daemon:
+        assert "detail" not in run(daemon, "drain.sh")
+        daemon.process.wait(timeout=30)
+
+
 def test_every_endpoint_has_an_example(server):
     """Of the paths that the server's own description lists, each stands in some example, with a version or without."""
     text = "\n".join(p.read_text() for p in EXAMPLES.iterdir())
