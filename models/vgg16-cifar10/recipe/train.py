@@ -289,7 +289,8 @@ def train(net, images, labels, settings, a):
         for group in optimizer.param_groups:
             group["lr"] = a.rate * min(1, 0.1 + steps / 50) * (0.5 + 0.5 * np.cos(np.pi * min(done, 1)))
         pick = order[at:at + a.batch]
-        scores = net.train()(prepare(augment(images[pick], settings, rng), settings))
+        with torch.autocast("cpu", torch.bfloat16, enabled=a.bf16):
+            scores = net.train()(prepare(augment(images[pick], settings, rng), settings)).float()
         loss = F.cross_entropy(scores, torch.from_numpy(labels[pick]))
         optimizer.zero_grad()
         loss.backward()
@@ -327,6 +328,7 @@ def main():
     ap.add_argument("--batch", type=int, default=100)
     ap.add_argument("--seed", type=int, default=1)
     ap.add_argument("--threads", type=int, default=2)
+    ap.add_argument("--bf16", action="store_true", help="train in bfloat16 where it serves: twice as fast on processors that have it (avx512_bf16)")
     a = ap.parse_args()
     begun = time.time()
     os.makedirs(a.out, exist_ok=True)
@@ -369,7 +371,7 @@ def main():
     with open(os.path.join(a.out, "labels.txt"), "w") as f:
         f.write("".join(label + "\n" for label in settings["labels"]))
     report = {key: getattr(a, key) for key in ("network", "activation", "levels", "t_min", "t_max", "ice", "width", "epochs", "rate", "weight_decay",
-                                               "batch", "seed", "threads")}
+                                               "batch", "seed", "threads", "bf16")}
     report.update({"start": os.path.basename(a.start or ""), "training_images": len(images), "steps": steps,
                    "epochs_done": round(steps * a.batch / len(images), 2), "test_images": len(test_images),
                    "test_accuracy_as_trained": trained, "test_accuracy_exported": exported,
