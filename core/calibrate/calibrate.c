@@ -12,9 +12,10 @@
 #include "calibrate/observe.h"
 #include "sim/initial.h"
 
-/* Candidates for threshold factors, in steps of about a fifth. */
-static const float ladder[] = {0.35f, 0.42f, 0.5f, 0.6f, 0.7f, 0.85f, 1, 1.2f, 1.4f, 1.7f, 2};
-enum { RUNGS = sizeof ladder / sizeof *ladder, RUNG_OF_ONE = 6 };
+/* Candidates for threshold factors, in steps of about a tenth. */
+static const float ladder[] = {0.3f,  0.33f, 0.36f, 0.4f, 0.44f, 0.48f, 0.53f, 0.58f, 0.63f, 0.69f, 0.76f, 0.83f,
+                               0.91f, 1,     1.1f,  1.2f, 1.32f, 1.45f, 1.6f,  1.75f, 1.9f,  2.1f,  2.3f};
+enum { RUNGS = sizeof ladder / sizeof *ladder, RUNG_OF_ONE = 13 };
 
 enum { DEFAULT_ROUNDS = 2, MAX_ROUNDS = 16, MAX_TABLES = 256, MAX_THREADS = 1024, PROGRESS_OF_TABLE = 1000 };
 
@@ -78,7 +79,8 @@ static void match(maker *m, const snn_stage *stage, size_t n, uint32_t rounds, f
     snn_observer_scale(m->observer, m->factors);
     target = m->target;
   }
-  for (size_t g = 0; g < n; g++) values[g] = m->neuron->level_share < 1 ? 0.0f : 0.5f; /* half way to firing */
+  /* half way to firing, or to get there by the end */
+  for (size_t g = 0; g < n; g++) values[g] = (m->neuron->level_share < 1 ? 0.0f : 0.5f) - (m->opt->shift ? 0.5f : 0.0f);
   for (uint32_t round = 0; round <= rounds; round++) { /* the last run only leaves its spikes to the next layer */
     snn_observer_run(m->observer, (snn_potentials){values, n}, SNN_OBSERVE_SPIKES, false, m->seen);
     if (round == rounds) break;
@@ -179,8 +181,12 @@ static double share_done(const maker *m, uint32_t s, uint32_t stages) {
 /* Carry all pictures through all layers once. */
 static snn_status walk(maker *m, const float *images, size_t n, size_t index) {
   uint32_t threads = m->opt->threads ? m->opt->threads : snn_thread_budget();
-  snn_observer_options o = {
-      .neuron = m->neuron, .tau = m->opt->tau, .timesteps = m->timesteps, .threads = threads, .cancel = m->opt->cancel};
+  snn_observer_options o = {.neuron = m->neuron,
+                            .tau = m->opt->tau,
+                            .timesteps = m->timesteps,
+                            .shift = m->opt->shift,
+                            .threads = threads,
+                            .cancel = m->opt->cancel};
   snn_status status = snn_observer_create(m->net, images, n, &o, &m->observer, m->err);
   if (status != SNN_OK) return status;
   uint32_t stages = snn_observer_plan(m->observer)->n_stages;
@@ -273,6 +279,8 @@ snn_status snn_calibrate_check(const snn_calibrate_options *opt, snn_error *err)
                     MAX_THREADS);
   if (opt->rounds > MAX_ROUNDS)
     return snn_fail(err, SNN_ERR_ARGUMENT, "rounds", "%u is out of range; at most %d", opt->rounds, MAX_ROUNDS);
+  if (opt->shift && opt->method != SNN_INIT_MATCHED)
+    return snn_fail(err, SNN_ERR_ARGUMENT, "shift", "tables of the method matched only bring a shift along");
   if (opt->fit_thresholds && opt->method != SNN_INIT_MATCHED)
     return snn_fail(err, SNN_ERR_ARGUMENT, "fit_thresholds", "thresholds are fitted with the method matched only");
   return SNN_OK;
@@ -312,6 +320,7 @@ snn_status snn_calibrate(const snn_network *net, const float *images, size_t n, 
     m.timesteps = opt->timesteps[k];
     m.entry = &m.calibration->entries[k];
     m.entry->key = (snn_calibration_table){opt->neuron, opt->method, m.timesteps};
+    m.entry->shift = opt->shift;
     status = make_table(&m, images, n, k);
   }
   if (status == SNN_OK && opt->progress) opt->progress(opt->progress_context, "calibrating", 1, 1);

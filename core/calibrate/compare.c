@@ -27,7 +27,8 @@ typedef struct comparison {
   float *weights_init;     /* [n_nodes] */
   snn_weights_scratch scratch;
   const float *factors; /* [n_nodes], of the thresholds; NULL: all 1 */
-  layer_sums *sums;     /* [n_nodes] */
+  bool shift;
+  layer_sums *sums; /* [n_nodes] */
 } comparison;
 
 static bool is_cancelled(const comparison *c) {
@@ -57,6 +58,7 @@ static snn_status set_initial(comparison *c, snn_error *err) {
                                                                   : &c->weights_init[i],
                                      1};
   }
+  c->shift = run->shift || (from_table && snn_calibration_shifts(choice.calibration, choice.table));
   c->factors = from_table ? snn_calibration_factors(choice.calibration, choice.table) : NULL;
   return SNN_OK;
 }
@@ -94,6 +96,7 @@ static snn_status compare_group(comparison *c, const float *images, size_t n, sn
   snn_observer_options options = {.neuron = c->neuron,
                                   .tau = c->run->tau,
                                   .timesteps = c->run->timesteps,
+                                  .shift = c->shift,
                                   .threads = c->threads,
                                   .cancel = c->run->cancel};
   snn_status status = snn_observer_create(c->net, images, n, &options, &o, err);

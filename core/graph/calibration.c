@@ -98,6 +98,10 @@ const float *snn_calibration_potentials(const snn_calibration *c, size_t table, 
   return p.values;
 }
 
+bool snn_calibration_shifts(const snn_calibration *c, size_t table) {
+  return c->entries[table].shift;
+}
+
 const float *snn_calibration_factors(const snn_calibration *c, size_t table) {
   return c->entries[table].factors;
 }

@@ -11,6 +11,7 @@ typedef struct snn_calibration_entry {
   snn_calibration_table key;
   snn_potentials *layers; /* [n_layers]; values NULL where a layer is no neurons */
   const float *factors;   /* [n_layers], of the thresholds, 1 where a layer is no neurons; NULL: all are 1 */
+  bool shift;             /* runs are to shift, whether asked to or not */
 } snn_calibration_entry;
 
 /* What a calibration remembers of its network's layers. */

@@ -27,7 +27,7 @@ snn_status snn_calibration_save(const snn_calibration *c, const char *path, snn_
   snn_status status = description ? snn_tables_tensors(c, &arena, &tensors, &values, &n, err)
                                   : snn_fail_memory(err, "the calibration's description");
   if (status == SNN_OK) {
-    const snn_metadata_entry metadata[] = {{SNN_KEY_CALIBRATION_VERSION, snn_tables_have_factors(c) ? "2" : "1"},
+    const snn_metadata_entry metadata[] = {{SNN_KEY_CALIBRATION_VERSION, snn_tables_have_more(c) ? "2" : "1"},
                                            {SNN_KEY_CALIBRATION, description},
                                            {SNN_KEY_PROVENANCE, snn_calibration_provenance(c)}};
     status = snn_tensor_writer_begin(path, metadata, c->provenance ? 3 : 2, tensors, n, &writer, err);

@@ -23,9 +23,9 @@ void snn_table_tensor_name(char out[SNN_MAX_TABLE_TENSOR_NAME], snn_calibration_
            key.timesteps, layer);
 }
 
-bool snn_tables_have_factors(const snn_calibration *c) {
+bool snn_tables_have_more(const snn_calibration *c) {
   for (size_t k = 0; k < c->n_entries; k++)
-    if (c->entries[k].factors) return true;
+    if (c->entries[k].factors || c->entries[k].shift) return true;
   return false;
 }
 
@@ -44,6 +44,7 @@ json_t *snn_tables_json(const snn_calibration *c) {
     json_t *table = json_pack("{s:s, s:s, s:i}", "neuron", snn_neuron_name(key.neuron), "init", snn_init_name(key.init),
                               "timesteps", (int)key.timesteps);
     if (c->entries[k].factors) json_object_set_new(table, "factors", factors_json(c, c->entries[k].factors));
+    if (c->entries[k].shift) json_object_set_new(table, "shift", json_integer(1));
     json_array_append_new(tables, table);
   }
   return tables;
@@ -83,6 +84,13 @@ static snn_status read_key(const json_t *json, snn_calibration_table *key, snn_e
     return snn_fail(err, SNN_ERR_UNSUPPORTED, where,
                     "a table for neuron '%.40s' and init '%.40s', which this build has no use for", neuron, init);
   return SNN_OK;
+}
+
+static snn_status read_shift(const json_t *json, snn_calibration_entry *entry, snn_error *err) {
+  uint32_t shift = 0;
+  snn_status status = snn_json_uint(json, "shift", 0, 1, false, &shift, where, err);
+  entry->shift = shift == 1;
+  return status;
 }
 
 static snn_status read_factors(const json_t *json, const snn_network *net, snn_calibration *c,
@@ -144,6 +152,7 @@ static snn_status read_all(const snn_safetensors *file, const snn_network *net, 
         status = snn_fail(err, SNN_ERR_FORMAT, where, "the table %s.%s.%u is listed twice",
                           snn_neuron_name(entry->key.neuron), snn_init_name(entry->key.init), entry->key.timesteps);
     if (status == SNN_OK) status = read_factors(table, net, c, entry, err);
+    if (status == SNN_OK) status = read_shift(table, entry, err);
     for (uint32_t i = 0; status == SNN_OK && i < net->n_nodes; i++)
       if (net->nodes[i].kind == SNN_LAYER_NEURON) status = read_layer(file, net, i, entry->key, &entry->layers[i], err);
   }

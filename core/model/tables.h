@@ -13,8 +13,8 @@ void snn_table_tensor_name(char out[SNN_MAX_TABLE_TENSOR_NAME], snn_calibration_
 /* The member `tables` of SNN_KEY_CALIBRATION; NULL when out of memory. */
 json_t *snn_tables_json(const snn_calibration *c);
 
-/* Are there factors, which programs of version 1 do not know? */
-bool snn_tables_have_factors(const snn_calibration *c);
+/* Are there factors or shifts, which programs of version 1 do not know? */
+bool snn_tables_have_more(const snn_calibration *c);
 
 /* Tensors of all tables, in order: tensors[k] with values[k]. Both and the names come from the arena. Errors:
  * NO_MEMORY. */

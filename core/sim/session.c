@@ -214,8 +214,8 @@ static snn_status check_int8(const snn_session *s, const snn_run_options *run, s
   return snn_fail(err, status, "precision", "int8: %.90s%s%.200s", why.where, *why.where ? ": " : "", why.text);
 }
 
-/* The table's potentials, which must be this network's, and its threshold factors. */
-static snn_status from_table(snn_session *s, const snn_run_options *run, const float **factors, snn_error *err) {
+/* The table's potentials, which must be this network's, its threshold factors and its shift. */
+static snn_status from_table(snn_session *s, snn_run_options *run, const float **factors, snn_error *err) {
   const snn_network *net = s->net;
   snn_table_choice choice;
   if (!snn_run_table(net, run, &choice))
@@ -228,11 +228,12 @@ static snn_status from_table(snn_session *s, const snn_run_options *run, const f
     if (net->nodes[i].kind == SNN_LAYER_NEURON)
       s->initial[i].values = snn_calibration_potentials(choice.calibration, choice.table, i, &s->initial[i].n);
   *factors = snn_calibration_factors(choice.calibration, choice.table);
+  if (snn_calibration_shifts(choice.calibration, choice.table)) run->shift = 1;
   return SNN_OK;
 }
 
-/* Fill s->initial; *factors of the thresholds are NULL where all are 1. */
-static snn_status set_initial(snn_session *s, const snn_run_options *run, const float **factors, snn_error *err) {
+/* Fill s->initial; *factors of the thresholds are NULL where all are 1; the run's table may bring a shift along. */
+static snn_status set_initial(snn_session *s, snn_run_options *run, const float **factors, snn_error *err) {
   static const float zero = 0.0f, half = 0.5f;
   if (snn_init_needs_table(run->init)) return from_table(s, run, factors, err);
   for (uint32_t i = 0; i < s->net->n_nodes; i++) {
@@ -390,9 +391,9 @@ snn_status snn_session_run(snn_session *s, const float *images, size_t batch, co
   const float *factors = NULL;
   snn_status status = check_options(s->net, options, stats, err);
   if (status == SNN_OK && options->precision == SNN_PRECISION_INT8) status = check_int8(s, options, err);
-  if (status == SNN_OK) status = set_initial(s, options, &factors, err);
-  if (status != SNN_OK) return status;
   snn_run_options run = *options;
+  if (status == SNN_OK) status = set_initial(s, &run, &factors, err);
+  if (status != SNN_OK) return status;
   if (!run.checkpoints) {
     run.checkpoints = &options->timesteps;
     run.n_checkpoints = 1;

@@ -26,6 +26,7 @@ typedef struct snn_calibrate_options {
   bool plain_mean;     /* data: average all residual potentials, as IC-SNN's Algorithm 2 is printed; mostly worse */
   uint32_t rounds;     /* matched: times a layer is corrected, 1..16; 0: 2 */
   bool fit_thresholds; /* matched: find a threshold factor for each layer */
+  bool shift;          /* matched: runs from the tables shift (Deng & Gu), and start that much lower */
   uint32_t threads;    /* 0: the machine's */
   snn_progress_fn progress; /* NULL: none; called between layers */
   void *progress_context;
@@ -46,11 +47,14 @@ snn_status snn_calibrate_check(const snn_calibrate_options *opt, snn_error *err)
  *   matched      layer by layer, with the layers before already matched: v(0) = theta / 2 + T * mean(a_float -
  *                a_spiking), a_float the float activation clipped to theta, a_spiking the spike rate times theta of a
  *                run from theta / 2; repeated from there, `rounds` times in all (cf. Li et al. 2021, SNN Calibration).
- *                With `fit_thresholds` the layer's theta is scaled by the factor, of a ladder from 0.35 to 2, at which
+ *                With `fit_thresholds` the layer's theta is scaled by the factor, of a ladder from 0.3 to 2.3, at which
  *                the matched layer's mean squared error (a_float - rate * theta)^2 over pictures and neurons is least:
  *                few steps want low thresholds, since theta / T is what one spike rounds to, many want high ones, since
  *                what lies above theta is cut off. Layers whose spikes meet before some neurons get one factor, that
- *                of the least sum over all layers of the error relative to the mean square of a_float
+ *                of the least sum over all layers of the error relative to the mean square of a_float. With `shift`
+ *                neurons start from 0 instead of theta / 2 before they are matched and gain theta / 2T at every step:
+ *                they fire later, when more of their input has come, and so fewer spikes that cannot be taken back.
+ *                Makes no difference to asg
  *
  * Answers do not depend on the number of threads, to the last bit. Errors: ARGUMENT (`where` names the option),
  * CANCELLED, NO_MEMORY, TOO_LARGE. */
@@ -156,6 +160,9 @@ bool snn_run_table(const snn_network *net, const snn_run_options *run, snn_table
  * their currents by x: threshold x_l / x, bias and constant currents times 1 / x, weights as they are, and the
  * potentials, being in units of the scaled theta, stay. Borrowed. */
 const float *snn_calibration_factors(const snn_calibration *c, size_t table);
+
+/* Does a run from this table shift (snn_run_options), even where it does not ask for it? */
+bool snn_calibration_shifts(const snn_calibration *c, size_t table);
 
 /* Initial potentials of a neuron layer in a table, in units of the scaled theta: *n = 1 (layer), its channels, or its
  * neurons in [h][w][c] order. NULL for layers that are no neurons. Borrowed from the calibration. */

@@ -5,8 +5,9 @@
 #include "patience.h"
 #include "run.h"
 
-enum { PICTURES = 6, RUNGS = 11, OF_ONE = 6 };
-static const float ladder[RUNGS] = {0.35f, 0.42f, 0.5f, 0.6f, 0.7f, 0.85f, 1, 1.2f, 1.4f, 1.7f, 2};
+enum { PICTURES = 6, RUNGS = 23, OF_ONE = 13 };
+static const float ladder[RUNGS] = {0.3f,  0.33f, 0.36f, 0.4f, 0.44f, 0.48f, 0.53f, 0.58f, 0.63f, 0.69f, 0.76f, 0.83f,
+                                    0.91f, 1,     1.1f,  1.2f, 1.32f, 1.45f, 1.6f,  1.75f, 1.9f,  2.1f,  2.3f};
 
 static snn_calibration *calibrate(const builder *b, const float *images, const snn_calibrate_options *opt) {
   snn_calibration *c = NULL;
