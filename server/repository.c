@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -107,6 +108,13 @@ cleanup:
   return status;
 }
 
+/* Pages of an entry's own memory that nobody reads again go back to the system; their bytes become 0. */
+static void drop(const void *bytes, size_t n_bytes) {
+  const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = ((uintptr_t)bytes + page - 1) & ~(page - 1),
+                  end = ((uintptr_t)bytes + n_bytes) & ~(page - 1);
+  if (begin < end) (void)madvise((void *)begin, end - begin, MADV_DONTNEED); /* without it they only stay */
+}
+
 static snn_status read_entry(server *s, const char *name, model_entry **out, snn_error *err) {
   char path[sizeof s->config.models + MODEL_NAME_MAX + 32];
   if (!model_path(s, name, path, sizeof path)) return fail(err, SNN_ERR_NOT_FOUND, "no such file");
@@ -115,6 +123,7 @@ static snn_status read_entry(server *s, const char *name, model_entry **out, snn
   entry->metrics = metrics_of_model(&s->metrics, name);
   snn_status status = read_file(path, entry, err);
   if (status == SNN_OK) status = snn_network_load_memory(entry->bytes, entry->n_bytes, &entry->network, err);
+  if (status == SNN_OK) snn_network_spare(entry->network, drop);
   if (status != SNN_OK) {
     registry_release(entry);
     return status;

@@ -17,6 +17,11 @@ static inline bool snn_add(size_t a, size_t b, size_t *out) {
  * size overflows. n = 0 gives a valid pointer. Freed with free(). */
 void *snn_alloc_array(size_t n, size_t size);
 
+/* The same for large arrays of which only what is used should take memory: pages are the system's own, zero until they
+ * are written. Freed with snn_free_pages, NULL allowed. */
+void *snn_alloc_pages(size_t n, size_t size);
+void snn_free_pages(void *p);
+
 typedef struct snn_arena_block snn_arena_block;
 
 /* A zero-initialised struct is an empty arena. One owner, not thread-safe. */

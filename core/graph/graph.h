@@ -98,6 +98,13 @@ typedef struct snn_shared {
   void (*free)(void *value);
 } snn_shared;
 
+/* Bytes of a model file that the network has in another form. */
+typedef struct snn_spare {
+  const uint8_t *bytes;
+  size_t n_bytes;
+  struct snn_spare *next;
+} snn_spare;
+
 struct snn_network {
   snn_arena arena;     /* owns all that nodes and metadata point to, unless it lies in the mapping */
   snn_mapping mapping; /* of the model file, when loaded from one */
@@ -114,6 +121,7 @@ struct snn_network {
   float output_threshold; /* theta of the last layer, where it is to fire (readout `count`); 0: none */
   snn_node *nodes;
   uint32_t n_nodes, capacity;
+  snn_spare *spares;
   snn_shared *shared; /* its own: changes behind its lock while the network does not */
 };
 

@@ -78,7 +78,10 @@ static snn_status expand_weights(const graph_reader *r, const char *layer, const
     if (status != SNN_OK) return status;
   }
   float *w = snn_arena_alloc(&r->net->arena, t->n_elements, sizeof *w);
-  if (!w) return snn_fail_memory(r->err, t->name);
+  snn_spare *spare = snn_arena_alloc(&r->net->arena, 1, sizeof *spare);
+  if (!w || !spare) return snn_fail_memory(r->err, t->name);
+  *spare = (snn_spare){t->bytes, t->n_bytes, r->net->spares};
+  r->net->spares = spare;
   switch (t->dtype) {
     case SNN_DTYPE_F32: memcpy(w, t->bytes, t->n_bytes); break;
     case SNN_DTYPE_F16: snn_expand_f16(t->bytes, t->n_elements, w); break;

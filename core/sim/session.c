@@ -58,10 +58,10 @@ static snn_status create_lane(const snn_session *s, lane *l, snn_error *err) {
   for (int k = 0; k < SNN_PLAN_KINDS; k++)
     for (int i = 0; i < SNN_PLAN_INPUTS; i++)
       if (s->plans[k][i].lane_bytes > bytes) bytes = s->plans[k][i].lane_bytes;
-  l->memory = snn_alloc_array(bytes, 1);
-  if (s->int8.model && !(l->int8_memory = snn_alloc_array(snn_int8_lane_bytes(&s->int8), 1)))
+  l->memory = snn_alloc_pages(bytes, 1);
+  if (s->int8.model && !(l->int8_memory = snn_alloc_pages(snn_int8_lane_bytes(&s->int8), 1)))
     return snn_fail_memory(err, "a simulation session");
-  l->reference = snn_alloc_array(s->reference.elements, sizeof *l->reference);
+  l->reference = snn_alloc_pages(s->reference.elements, sizeof *l->reference);
   l->counters = snn_alloc_array(5 * nodes * (1 + SNN_STOP_CHUNK), sizeof *l->counters);
   l->pace.row = snn_alloc_array(snn_network_classes(s->net), sizeof *l->pace.row);
   if (!l->memory || !l->reference || !l->counters || !l->pace.row) return snn_fail_memory(err, "a simulation session");
@@ -127,9 +127,9 @@ snn_status snn_session_create(const snn_network *net, const snn_session_options 
 void snn_session_free(snn_session *s) {
   if (!s) return;
   for (uint32_t i = 0; s->lanes && i < s->threads; i++) {
-    free(s->lanes[i].memory);
-    free(s->lanes[i].int8_memory);
-    free(s->lanes[i].reference);
+    snn_free_pages(s->lanes[i].memory);
+    snn_free_pages(s->lanes[i].int8_memory);
+    snn_free_pages(s->lanes[i].reference);
     free(s->lanes[i].counters);
     free(s->lanes[i].pace.row);
   }

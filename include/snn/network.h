@@ -77,6 +77,10 @@ snn_status snn_network_load(const char *path, snn_network **out, snn_error *err)
 /* The same from bytes in memory, which are *borrowed*: they must outlive the network and be aligned to 8 bytes. */
 snn_status snn_network_load_memory(const void *bytes, size_t n_bytes, snn_network **out, snn_error *err);
 
+/* Calls `drop` for each range of a loaded network's bytes that it has in another form (weights that were not stored as
+ * F32) and will not read again. */
+void snn_network_spare(const snn_network *net, void (*drop)(const void *bytes, size_t n_bytes));
+
 /* How weights are stored in a file. F16 and I8 (with one scale per output channel) round them; thresholds and biases
  * stay F32. */
 typedef enum snn_weight_format { SNN_WEIGHTS_F32, SNN_WEIGHTS_F16, SNN_WEIGHTS_I8 } snn_weight_format;

@@ -319,6 +319,42 @@ static void test_unaligned_tensors(void **state) {
   unlink(path);
 }
 
+static size_t dropped;
+
+static void overwrite(const void *bytes, size_t n_bytes) {
+  memset((void *)(uintptr_t)bytes, 0xff, n_bytes);
+  dropped += n_bytes;
+}
+
+/* What a network spares of its bytes is all of its weights in fewer bits, and nothing that it reads again. */
+static void test_spared_bytes(void **state) {
+  (void)state;
+  char path[PATH_BYTES];
+  for (int format = SNN_WEIGHTS_F32; format <= SNN_WEIGHTS_I8; format++) {
+    size_t n, weights = 0;
+    snn_network *net = make_network(), *back = NULL;
+    save(net, in_folder("spared.safetensors", path), (snn_weight_format)format);
+    snn_network *whole = load(path);
+    uint8_t *bytes = slurp(path, &n);
+    assert_int_equal(snn_network_load_memory(bytes, n, &back, NULL), SNN_OK);
+    dropped = 0;
+    snn_network_spare(back, overwrite);
+    assert_same(whole, back);
+    for (uint32_t i = 0; i < net->n_nodes; i++) {
+      if (net->nodes[i].kind != SNN_LAYER_CONV) continue;
+      weights += n_weights(net, &net->nodes[i]);
+      assert_memory_equal(whole->nodes[i].conv.weights, back->nodes[i].conv.weights,
+                          n_weights(net, &net->nodes[i]) * sizeof(float));
+    }
+    assert_int_equal(dropped, format == SNN_WEIGHTS_F32 ? 0 : format == SNN_WEIGHTS_F16 ? 2 * weights : weights);
+    snn_network_free(whole);
+    snn_network_free(back);
+    snn_network_free(net);
+    free(bytes);
+    unlink(path);
+  }
+}
+
 static void test_saving_is_deterministic(void **state) {
   (void)state;
   char first[PATH_BYTES], second[PATH_BYTES], hex[SNN_SHA256_HEX];
@@ -546,6 +582,7 @@ int main(void) {
       cmocka_unit_test(test_round_trip),
       cmocka_unit_test(test_f32_is_used_in_place),
       cmocka_unit_test(test_unaligned_tensors),
+      cmocka_unit_test(test_spared_bytes),
       cmocka_unit_test(test_saving_is_deterministic),
       cmocka_unit_test(test_every_truncation_is_refused),
       cmocka_unit_test(test_mutations_never_crash),
