@@ -41,6 +41,7 @@ typedef struct connection {
   int status;      /* 0: the head is not whole */
   size_t n_body;   /* bytes of the body still to come */
   bool then_close; /* the server said so */
+  double simulate; /* ms, as its Server-Timing says; < 0: it does not */
 } connection;
 
 typedef struct load {
@@ -57,7 +58,7 @@ typedef struct load {
   int slow[SLOW_MAX];
   double begin, next, slow_next;
   size_t n_begun, n_ended, n_failed, n_other, n_slow_lost;
-  samples answered, refused;
+  samples answered, refused, beside; /* beside: answered, less what the server simulated */
   char failure[128];
 } load;
 
@@ -128,7 +129,7 @@ static void begin_request(load *l, double appointed) {
   connection *c = &l->connections[i];
   bool fresh = c->fd < 0;
   if (fresh) c->fd = open_socket(l);
-  *c = (connection){.fd = c->fd, .busy = true, .appointed = appointed};
+  *c = (connection){.fd = c->fd, .busy = true, .appointed = appointed, .simulate = -1};
   l->n_begun++;
   if (c->fd < 0) {
     drop(l, i, "cannot connect");
@@ -150,6 +151,8 @@ static bool read_head(connection *c, size_t *n_extra) {
   for (char *line = strstr(c->head, "\r\n"); line; line = strstr(line + 2, "\r\n")) {
     if (strncasecmp(line + 2, "Content-Length:", 15) == 0) c->n_body = strtoul(line + 17, NULL, 10);
     if (strncasecmp(line + 2, "Connection: close", 17) == 0) c->then_close = true;
+    const char *simulate = strncasecmp(line + 2, "Server-Timing:", 14) == 0 ? strstr(line, "simulate;dur=") : NULL;
+    if (simulate) c->simulate = strtod(simulate + 13, NULL);
   }
   return true;
 }
@@ -157,6 +160,7 @@ static bool read_head(connection *c, size_t *n_extra) {
 static void end_request(load *l, int i) {
   connection *c = &l->connections[i];
   double ms = (now() - c->appointed) * 1000;
+  if (c->status == 200 && c->simulate >= 0) add(&l->beside, ms - c->simulate);
   if (c->status == 200)
     add(&l->answered, ms);
   else if (c->status == 503 || c->status == 429)
@@ -279,6 +283,8 @@ static void print(load *l, double elapsed) {
   printf("{\"offered_per_s\": %.1f, \"seconds\": %.2f, \"requests\": %zu, \"answered_per_s\": %.1f, ", l->rate, elapsed,
          l->n_begun, (double)l->answered.n / elapsed);
   print_samples("answered_ms", &l->answered);
+  printf(", ");
+  print_samples("beside_simulate_ms", &l->beside);
   printf(", ");
   print_samples("refused_ms", &l->refused);
   printf(", \"other_status\": %zu, \"failed\": %zu, \"slow_evicted\": %zu, \"first_failure\": \"%s\"}\n", l->n_other,
