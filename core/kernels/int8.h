@@ -12,13 +12,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 enum {
   SNN_LANES = 64,         /* of a group: one word of spikes */
   SNN_INT8_MOST = 127,    /* largest weight, either sign */
   SNN_INT8_PIECE = 256,   /* rows a 16-bit lane holds: 256 * 127 = 32512, and 256 * 255 = 65280 without sign */
   SNN_INT8_GROUPS = 8,    /* groups a call handles at most */
-  SNN_EVENT_SLACK = 64,   /* entries that `list` may write behind the last */
+  SNN_EVENT_SLACK = 64,   /* elements that `list` and `currents` may write, and the latter read, behind the last */
   SNN_TAU_BITS = 15,      /* of the fixed-point share a leaking potential keeps */
   SNN_DENSE_POSITIONS = 6 /* input positions `dense` handles at most */
 };
@@ -28,11 +29,51 @@ static inline uint32_t snn_int8_byte(uint32_t lane) {
   return lane < 32 ? 2 * lane : 2 * (lane - 32) + 1;
 }
 
-/* Spikes of one tap of a receptive field: words of bits, and the row of its first channel. */
-typedef struct snn_int8_tap {
-  const uint64_t *bits;
-  uint32_t row;
-} snn_int8_tap;
+/* Nearest whole number, ties to even, |x| < 2^22: by plain float arithmetic, which is alike on every machine. */
+static inline int32_t snn_int8_nearest(float x) {
+  float y = x + 12582912.0f; /* 1.5 * 2^23 */
+  int32_t bits;
+  memcpy(&bits, &y, sizeof bits);
+  return bits - 0x4b400000;
+}
+
+/* The same within +-most, which no number that is none leaves either. */
+static inline int32_t snn_int8_clamped(float x, float most) {
+  x = x > -most ? x : -most;
+  return snn_int8_nearest(x < most ? x : most);
+}
+
+/* Listed spikes of neighbours in a row of a map: at step t the entries [from[t * stride], to[t * stride]). Each is the
+ * number of a row of weights once `first` is added, modulo 2^32. */
+typedef struct snn_int8_span {
+  const uint16_t *entries;
+  const uint32_t *from, *to;
+  uint32_t first;
+} snn_int8_span;
+
+/* Rows of one convolution: those of all its spans. */
+typedef struct snn_int8_sum {
+  const int8_t *weights; /* [row][groups][64] */
+  const snn_int8_span *spans;
+  size_t stride; /* of the spans' ends, from step to step */
+  uint32_t n_spans;
+  bool negative; /* spikes of -1: rows are taken away */
+} snn_int8_sum;
+
+/* Spikes that are added as they are, each worth an amount. */
+typedef struct snn_int8_wire {
+  const uint64_t *bits;  /* [steps][groups] */
+  const int32_t *amount; /* [groups][64] */
+  bool negative;
+} snn_int8_wire;
+
+/* Where the currents of some groups come from, step by step. */
+typedef struct snn_int8_sources {
+  uint32_t groups, n_sums, n_wires;
+  const snn_int8_sum *sums;
+  const snn_int8_wire *wires;
+  uint32_t *rows; /* room for the rows of one sum and step */
+} snn_int8_sources;
 
 /* What happens at a step to a potential v with current I:  v = keep * v + I;  a spike where v >= level. */
 typedef enum snn_int8_reset {
@@ -58,27 +99,40 @@ typedef struct snn_int8_neurons {
 typedef struct snn_int8_kernels {
   const char *name;
 
-  /* The rows of all spikes of the taps: for each set bit c of words bits[offset .. offset + words), row + c, in this
-   * order. Returns how many. */
-  uint32_t (*list)(const snn_int8_tap *taps, uint32_t n_taps, uint32_t words, size_t offset, uint32_t *rows);
+  /* List spikes of n positions whose words of bits lie `stride` words apart: for each set bit c of the i-th one's,
+   * first + i * width + c, written from entries[at] on. Returns where the entries end; so does ends[i], unless NULL,
+   * after position i. */
+  uint32_t (*list)(const uint64_t *bits, size_t stride, uint32_t n, uint32_t words, uint32_t first, uint32_t width,
+                   uint16_t *entries, uint32_t at, uint32_t *ends);
 
   /* acc[groups][64] = (add ? acc : 0) + the sum of n rows of weights[..][groups][64]. groups <= SNN_INT8_GROUPS. */
   void (*add_rows)(const int8_t *weights, uint32_t groups, const uint32_t *rows, uint32_t n, bool add, int32_t *acc);
 
+  /* acc[groups][64] = the sums of step t. There is one at least. */
+  void (*currents)(const snn_int8_sources *from, uint32_t t, int32_t *acc);
+
   /* more[64] += amount[64] where a bit is set; -= with `negative`. */
   void (*add_spikes)(uint64_t bits, const int32_t *amount, bool negative, int32_t *more);
+
+  /* x[i] += times * the nearest whole number of value[i] * per_unit[i], ties to even, kept within +-most. */
+  void (*add_rounded)(const float *value, const float *per_unit, float most, int32_t times, uint32_t n, int32_t *x);
 
   /* One step of neurons: spikes to plus[groups], taken back ones to minus[groups] (signed models only). Returns the
    * spikes of either sign. `valid` masks the last group: no other lane of it spikes. */
   uint64_t (*fire)(snn_int8_reset model, const snn_int8_neurons *p, uint32_t groups, uint64_t valid, uint64_t *plus,
                    uint64_t *minus);
 
+  /* Steps of neurons with currents from `from` instead of p->acc and p->more; plus and minus have [steps][groups].
+   * Adds the spikes of step t to spikes[t]. */
+  void (*steps)(snn_int8_reset model, const snn_int8_neurons *p, const snn_int8_sources *from, uint32_t n_steps,
+                uint64_t valid, uint64_t *plus, uint64_t *minus, uint32_t *spikes);
+
   /* All T steps at once, acc being totals: counts = clamp(floor((I + v + theta - level) / theta), 0, T). Returns their
    * sum over the lanes, the last group's masked. */
   uint64_t (*count)(const snn_int8_neurons *p, uint32_t groups, uint64_t valid, int32_t timesteps, int32_t *counts);
 
-  /* Set bits of n words. */
-  uint64_t (*popcount)(const uint64_t *words, size_t n);
+  /* Set bits of n times `each` words, `stride` words apart. */
+  uint64_t (*popcount)(const uint64_t *words, size_t stride, size_t n, size_t each);
 
   /* acc[i][64] += sum over c < 4 * quads of x[i][c] * w[c], for n <= SNN_DENSE_POSITIONS inputs of unsigned bytes;
    * w: [quads][64][4], in lane order and without offset (snn_int8_kernels.interleave makes it). */

@@ -12,32 +12,71 @@ static inline unsigned at_least(__m256i v, __m256i level) {
 
 #include "kernels/int8_vector.h"
 
-static uint32_t list(const snn_int8_tap *taps, uint32_t n_taps, uint32_t words, size_t offset, uint32_t *rows) {
-  uint32_t n = 0;
-  for (uint32_t i = 0; i < n_taps; i++)
+/* x where one of the lowest bits is set. */
+static inline ivec chosen(ivec x, uint64_t bits) {
+  const ivec place = {1, 2, 4, 8, 16, 32, 64, 128};
+  return x & ((place & (int32_t)(bits & 255)) != 0);
+}
+
+static inline ivec subtract_where_fired(ivec v, ivec level, ivec theta, unsigned *fired) {
+  *fired = at_least((native)v, (native)level);
+  return v - (theta & (v >= level));
+}
+
+static uint32_t list(const uint64_t *bits, size_t stride, uint32_t n, uint32_t words, uint32_t first, uint32_t width,
+                     uint16_t *entries, uint32_t at, uint32_t *ends) {
+  for (uint32_t i = 0; i < n; i++, bits += stride, first += width) {
     for (uint32_t w = 0; w < words; w++) {
-      uint64_t bits = taps[i].bits[offset + w];
-      uint32_t *to = rows + n, row = taps[i].row + SNN_LANES * w, found = (uint32_t)__builtin_popcountll(bits);
+      uint64_t left = bits[w];
+      uint16_t *to = entries + at;
+      const uint32_t from = first + SNN_LANES * w, found = (uint32_t)__builtin_popcountll(left);
       for (uint32_t k = 0; k < found; k += 4) /* four at a time, so that the loop's end is seldom a surprise */
-        for (uint32_t j = 0; j < 4; j++, bits = _blsr_u64(bits)) to[k + j] = row + (uint32_t)_tzcnt_u64(bits);
-      n += found;
+        for (uint32_t j = 0; j < 4; j++, left = _blsr_u64(left))
+          to[k + j] = (uint16_t)(from + (uint32_t)_tzcnt_u64(left));
+      at += found;
     }
+    if (ends) ends[i] = at;
+  }
+  return at;
+}
+
+/* The rows of a sum's spans at a step, behind each other: 16 at a time, so that short spans need no loop. */
+static inline uint32_t merge(const snn_int8_sum *sum, size_t at, uint32_t *rows) {
+  uint32_t n = 0;
+  for (uint32_t j = 0; j < sum->n_spans; j++) {
+    const snn_int8_span *span = &sum->spans[j];
+    const uint32_t from = span->from[at], found = span->to[at] - from;
+    const uint16_t *entries = span->entries + from;
+    const __m256i first = _mm256_set1_epi32((int)span->first);
+    uint32_t i = 0;
+    do {
+      for (uint32_t k = 0; k < 16; k += 8) {
+        __m128i part = _mm_loadu_si128((const __m128i *)(const void *)(entries + i + k));
+        _mm256_storeu_si256((__m256i *)(void *)(rows + n + i + k),
+                            _mm256_add_epi32(_mm256_cvtepu16_epi32(part), first));
+      }
+      i += 16;
+    } while (i < found);
+    n += found;
+  }
   return n;
 }
 
 /* Sixteen 16-bit lanes to int32. */
-static inline void widen(int32_t *acc, __m256i x, bool add) {
+static inline void widen(int32_t *acc, __m256i x, put how) {
   __m256i part[2] = {_mm256_cvtepi16_epi32(_mm256_castsi256_si128(x)),
                      _mm256_cvtepi16_epi32(_mm256_extracti128_si256(x, 1))};
   for (int k = 0; k < 2; k++) {
     __m256i *to = (__m256i *)(void *)(acc + 8 * k);
-    _mm256_storeu_si256(to, add ? _mm256_add_epi32(part[k], _mm256_loadu_si256(to)) : part[k]);
+    if (how == ADD) part[k] = _mm256_add_epi32(_mm256_loadu_si256(to), part[k]);
+    if (how == TAKE) part[k] = _mm256_sub_epi32(_mm256_loadu_si256(to), part[k]);
+    _mm256_storeu_si256(to, part[k]);
   }
 }
 
 /* Some groups of wider rows, as in int8_avx512.c; a group is two registers of bytes. */
 static inline __attribute__((always_inline)) void sum_rows(const int8_t *weights, size_t stride, const int groups,
-                                                           const uint32_t *rows, uint32_t n, bool add, int32_t *acc) {
+                                                           const uint32_t *rows, uint32_t n, put how, int32_t *acc) {
   do {
     const uint32_t piece = n < SNN_INT8_PIECE ? n : SNN_INT8_PIECE;
     __m256i both[4], high[4];
@@ -53,21 +92,28 @@ static inline __attribute__((always_inline)) void sum_rows(const int8_t *weights
     const __m256i offset = _mm256_set1_epi16((short)(uint16_t)(128 * piece));
     _Pragma("GCC unroll 4") for (int h = 0; h < 2 * groups; h++) { /* half h % 2 of group h / 2 */
       int32_t *to = acc + h / 2 * SNN_LANES + h % 2 * 16;
-      widen(to, _mm256_sub_epi16(_mm256_sub_epi16(both[h], _mm256_slli_epi16(high[h], 8)), offset), add);
-      widen(to + 32, high[h], add);
+      widen(to, _mm256_sub_epi16(_mm256_sub_epi16(both[h], _mm256_slli_epi16(high[h], 8)), offset), how);
+      widen(to + 32, high[h], how);
     }
-    add = true;
+    how = how == SET ? ADD : how;
     rows += piece;
     n -= piece;
   } while (n);
 }
 
-static void add_rows(const int8_t *weights, uint32_t groups, const uint32_t *rows, uint32_t n, bool add, int32_t *acc) {
+static inline void put_rows(const int8_t *weights, uint32_t groups, const uint32_t *rows, uint32_t n, put how,
+                            int32_t *acc) {
   const size_t stride = (size_t)groups * SNN_LANES;
   uint32_t g = 0;
-  for (; g + 2 <= groups; g += 2) sum_rows(weights + g * SNN_LANES, stride, 2, rows, n, add, acc + g * SNN_LANES);
-  if (g < groups) sum_rows(weights + g * SNN_LANES, stride, 1, rows, n, add, acc + g * SNN_LANES);
+  for (; g + 2 <= groups; g += 2) sum_rows(weights + g * SNN_LANES, stride, 2, rows, n, how, acc + g * SNN_LANES);
+  if (g < groups) sum_rows(weights + g * SNN_LANES, stride, 1, rows, n, how, acc + g * SNN_LANES);
 }
+
+static inline void sum_rows_of(const int8_t *weights, uint32_t groups, const uint32_t *rows, uint32_t n, int32_t *acc) {
+  put_rows(weights, groups, rows, n, SET, acc);
+}
+
+#include "kernels/int8_steps.h"
 
 /* Products of a byte without sign and one with sign, in 16 bits each so that nothing saturates: 255 * 127 < 2^15, and
  * vpmaddwd adds pairs in 32. */
@@ -103,8 +149,11 @@ static void interleave(const int8_t *rows, size_t stride, uint32_t n_rows, int8_
 const snn_int8_kernels snn_int8_avx2 = {.name = "avx2",
                                         .list = list,
                                         .add_rows = add_rows,
+                                        .currents = currents,
                                         .add_spikes = add_spikes,
+                                        .add_rounded = add_rounded,
                                         .fire = fire,
+                                        .steps = steps,
                                         .count = count,
                                         .popcount = popcount,
                                         .dense = dense,

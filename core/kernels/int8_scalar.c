@@ -3,13 +3,15 @@
 
 #include "kernels/int8.h"
 
-static uint32_t list(const snn_int8_tap *taps, uint32_t n_taps, uint32_t words, size_t offset, uint32_t *rows) {
-  uint32_t n = 0;
-  for (uint32_t i = 0; i < n_taps; i++)
+static uint32_t list(const uint64_t *bits, size_t stride, uint32_t n, uint32_t words, uint32_t first, uint32_t width,
+                     uint16_t *entries, uint32_t at, uint32_t *ends) {
+  for (uint32_t i = 0; i < n; i++) {
     for (uint32_t w = 0; w < words; w++)
-      for (uint64_t bits = taps[i].bits[offset + w]; bits; bits &= bits - 1)
-        rows[n++] = taps[i].row + SNN_LANES * w + (uint32_t)__builtin_ctzll(bits);
-  return n;
+      for (uint64_t left = bits[i * stride + w]; left; left &= left - 1)
+        entries[at++] = (uint16_t)(first + i * width + SNN_LANES * w + (uint32_t)__builtin_ctzll(left));
+    if (ends) ends[i] = at;
+  }
+  return at;
 }
 
 static int32_t weight(const int8_t *group, uint32_t lane) {
@@ -25,11 +27,32 @@ static void add_rows(const int8_t *weights, uint32_t groups, const uint32_t *row
         acc[g * SNN_LANES + lane] += weight(weights + ((size_t)rows[i] * groups + g) * SNN_LANES, lane);
 }
 
+static void currents(const snn_int8_sources *from, uint32_t t, int32_t *acc) {
+  const uint32_t lanes = from->groups * SNN_LANES;
+  memset(acc, 0, lanes * sizeof *acc);
+  for (uint32_t k = 0; k < from->n_sums; k++) {
+    const snn_int8_sum *sum = &from->sums[k];
+    uint32_t n = 0;
+    for (uint32_t j = 0; j < sum->n_spans; j++) {
+      const snn_int8_span *span = &sum->spans[j];
+      for (uint32_t i = span->from[t * sum->stride]; i < span->to[t * sum->stride]; i++)
+        from->rows[n++] = span->first + span->entries[i];
+    }
+    int32_t part[SNN_INT8_GROUPS * SNN_LANES];
+    add_rows(sum->weights, from->groups, from->rows, n, false, part);
+    for (uint32_t i = 0; i < lanes; i++) acc[i] += sum->negative ? -part[i] : part[i];
+  }
+}
+
 static void add_spikes(uint64_t bits, const int32_t *amount, bool negative, int32_t *more) {
   for (; bits; bits &= bits - 1) {
     int lane = __builtin_ctzll(bits);
     more[lane] += negative ? -amount[lane] : amount[lane];
   }
+}
+
+static void add_rounded(const float *value, const float *per_unit, float most, int32_t times, uint32_t n, int32_t *x) {
+  for (uint32_t i = 0; i < n; i++) x[i] += times * snn_int8_clamped(value[i] * per_unit[i], most);
 }
 
 static int32_t current(const snn_int8_neurons *p, uint32_t i) {
@@ -72,6 +95,23 @@ static uint64_t fire(snn_int8_reset model, const snn_int8_neurons *p, uint32_t g
   return spikes;
 }
 
+static void steps(snn_int8_reset model, const snn_int8_neurons *p, const snn_int8_sources *from, uint32_t n_steps,
+                  uint64_t valid, uint64_t *plus, uint64_t *minus, uint32_t *spikes) {
+  int32_t acc[SNN_INT8_GROUPS * SNN_LANES], more[SNN_INT8_GROUPS * SNN_LANES];
+  snn_int8_neurons now = *p;
+  now.acc = from->n_sums ? acc : NULL;
+  now.more = from->n_wires ? more : NULL;
+  for (uint32_t t = 0; t < n_steps; t++, plus += from->groups, minus += from->groups) {
+    if (from->n_sums) currents(from, t, acc);
+    memset(more, 0, sizeof more);
+    for (uint32_t k = 0; k < from->n_wires; k++)
+      for (uint32_t g = 0; g < from->groups; g++)
+        add_spikes(from->wires[k].bits[(size_t)t * from->groups + g], from->wires[k].amount + g * SNN_LANES,
+                   from->wires[k].negative, more + g * SNN_LANES);
+    spikes[t] += (uint32_t)fire(model, &now, from->groups, valid, plus, minus);
+  }
+}
+
 static uint64_t count(const snn_int8_neurons *p, uint32_t groups, uint64_t valid, int32_t timesteps, int32_t *counts) {
   uint64_t spikes = 0;
   for (uint32_t i = 0; i < groups * SNN_LANES; i++) {
@@ -85,9 +125,10 @@ static uint64_t count(const snn_int8_neurons *p, uint32_t groups, uint64_t valid
   return spikes;
 }
 
-static uint64_t popcount(const uint64_t *words, size_t n) {
+static uint64_t popcount(const uint64_t *words, size_t stride, size_t n, size_t each) {
   uint64_t sum = 0;
-  for (size_t i = 0; i < n; i++) sum += (uint64_t)__builtin_popcountll(words[i]);
+  for (size_t i = 0; i < n; i++)
+    for (size_t w = 0; w < each; w++) sum += (uint64_t)__builtin_popcountll(words[i * stride + w]);
   return sum;
 }
 
@@ -108,8 +149,11 @@ static void interleave(const int8_t *rows, size_t stride, uint32_t n_rows, int8_
 const snn_int8_kernels snn_int8_scalar = {.name = "scalar",
                                           .list = list,
                                           .add_rows = add_rows,
+                                          .currents = currents,
                                           .add_spikes = add_spikes,
+                                          .add_rounded = add_rounded,
                                           .fire = fire,
+                                          .steps = steps,
                                           .count = count,
                                           .popcount = popcount,
                                           .dense = dense,

@@ -11,6 +11,9 @@ typedef int32_t loose_ivec __attribute__((vector_size(VECTOR_BYTES), aligned(4),
 
 enum { STEP = VECTOR_BYTES / 4 };
 
+/* What becomes of a sum. */
+typedef enum put { SET, ADD, TAKE } put;
+
 static inline ivec load(const int32_t *p) {
   return *(const loose_ivec *)p;
 }
@@ -25,6 +28,10 @@ static void add_spikes(uint64_t bits, const int32_t *amount, bool negative, int3
     ivec x = load(amount + lane) & ((place & (int32_t)(bits >> lane & ((1u << STEP) - 1))) != 0);
     store(more + lane, negative ? load(more + lane) - x : load(more + lane) + x);
   }
+}
+
+static void add_rounded(const float *value, const float *per_unit, float most, int32_t times, uint32_t n, int32_t *x) {
+  for (uint32_t i = 0; i < n; i++) x[i] += times * snn_int8_clamped(value[i] * per_unit[i], most);
 }
 
 static inline ivec current(const snn_int8_neurons *p, uint32_t i) {
@@ -109,8 +116,9 @@ static uint64_t count(const snn_int8_neurons *p, uint32_t groups, uint64_t valid
   return spikes;
 }
 
-static uint64_t popcount(const uint64_t *words, size_t n) {
+static uint64_t popcount(const uint64_t *words, size_t stride, size_t n, size_t each) {
   uint64_t sum = 0;
-  for (size_t i = 0; i < n; i++) sum += (uint64_t)__builtin_popcountll(words[i]);
+  for (size_t i = 0; i < n; i++)
+    for (size_t w = 0; w < each; w++) sum += (uint64_t)__builtin_popcountll(words[i * stride + w]);
   return sum;
 }

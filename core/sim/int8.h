@@ -30,10 +30,17 @@ typedef struct snn_int8_layout {
   size_t lane_bytes;
 } snn_int8_layout;
 
+/* Where a thread lists spikes (int8_lists.h). */
+typedef struct snn_int8_room {
+  uint32_t *held, *ends;
+  uint16_t *entries;
+} snn_int8_room;
+
 /* What a thread works in. */
 typedef struct snn_int8_scratch {
   uint32_t *rows;
-  snn_int8_tap *taps;
+  snn_int8_span *spans;
+  snn_int8_room lists;
   int8_t *dense; /* one group's weights, as `dense` wants them */
   uint8_t *zeros;
 } snn_int8_scratch;

@@ -17,8 +17,6 @@
 #ifndef SNN_SIM_INT8_MODEL_H
 #define SNN_SIM_INT8_MODEL_H
 
-#include <string.h>
-
 #include "kernels/int8.h"
 #include "sim/plan.h"
 
@@ -90,20 +88,6 @@ typedef struct snn_int8_model {
   uint32_t most_timesteps; /* without factors */
   size_t bytes;            /* of packed weights */
 } snn_int8_model;
-
-/* Nearest whole number, ties to even, |x| < 2^22: by plain float arithmetic, which is alike on every machine. */
-static inline int32_t snn_int8_nearest(float x) {
-  float y = x + 12582912.0f; /* 1.5 * 2^23 */
-  int32_t bits;
-  memcpy(&bits, &y, sizeof bits);
-  return bits - 0x4b400000;
-}
-
-/* The same within +-most, which no number that is none leaves either. */
-static inline int32_t snn_int8_clamped(float x, float most) {
-  x = x > -most ? x : -most;
-  return snn_int8_nearest(x < most ? x : most);
-}
 
 /* The integer form, made at the first call and kept by the network; the caller must not free it. Errors: UNSUPPORTED,
  * NO_MEMORY, TOO_LARGE. */

@@ -4,7 +4,7 @@
 
 #include "sim/int8_model.h"
 
-enum { SNN_INT8_BLOCK_GROUPS = 4 }; /* groups of a block at most: 256 channels, whose 3x3 weights of 512 fit into L2 */
+enum { SNN_INT8_BLOCK_GROUPS = SNN_INT8_GROUPS }; /* of a block at most: long rows are what memory gives fastest */
 
 /* unit[o] = max(unit[o], largest |w * amplitude| of output channel o, divided by 127). */
 void snn_int8_widest(const snn_conv_args *a, const float *amplitude, uint32_t threads, float *unit);

@@ -1,6 +1,6 @@
 /* What a session keeps for integer runs: where things lie in a lane, and the numbers that a run's options set. All
  * memory is allocated at creation. */
-#include "sim/int8.h"
+#include "sim/int8_lists.h"
 
 #include <math.h>
 #include <string.h>
@@ -76,11 +76,31 @@ static snn_status lay_out(snn_int8_sim *s, snn_plan_kind kind, uint32_t chunk, s
   return fits ? SNN_OK : too_large(err);
 }
 
-/* The most that any term asks of a thread's scratch. */
-static snn_status make_scratch(snn_int8_sim *s, uint32_t threads, snn_error *err) {
-  size_t rows = 1, taps = 1, dense = 1, zeros = 4;
+/* What lists and spans of all terms of a layer need. */
+static bool measure_lists(const snn_int8_sim *s, const snn_int8_layer *layer, uint32_t chunk,
+                          snn_int8_lists_size *most) {
+  snn_int8_lists_size all = {0}, one;
+  for (uint32_t t = 0; t < layer->n_terms; t++) {
+    if (!layer->terms[t].is_conv || layer->terms[t].is_grouped) continue;
+    if (!snn_int8_lists_measure(s->model, &layer->terms[t], chunk, &one) || !snn_add(all.held, one.held, &all.held) ||
+        !snn_add(all.entries, one.entries, &all.entries) || !snn_add(all.ends, one.ends, &all.ends) ||
+        !snn_add(all.spans, one.spans, &all.spans))
+      return false;
+  }
+  if (all.held > most->held) most->held = all.held;
+  if (all.entries > most->entries) most->entries = all.entries;
+  if (all.ends > most->ends) most->ends = all.ends;
+  if (all.spans > most->spans) most->spans = all.spans;
+  return true;
+}
+
+/* The most that any layer asks of a thread's scratch. */
+static snn_status make_scratch(snn_int8_sim *s, uint32_t threads, uint32_t chunk, snn_error *err) {
+  size_t rows = 1, dense = 1, zeros = 4;
+  snn_int8_lists_size lists = {1, 1, 1, 1};
   for (uint32_t i = 0; i < s->plan->n_stages; i++) {
     const snn_int8_layer *layer = &s->model->layers[i];
+    if (!measure_lists(s, layer, chunk, &lists)) return too_large(err);
     for (uint32_t t = 0; t < layer->n_terms; t++) {
       const snn_int8_term *term = &layer->terms[t];
       if (!term->is_conv || term->is_grouped) continue;
@@ -89,9 +109,7 @@ static snn_status make_scratch(snn_int8_sim *s, uint32_t threads, snn_error *err
       if (!snn_mul(here * padded, SNN_LANES, &bytes) ||
           !snn_mul(here * term->conv.in_c, s->model->multiplicity[term->source], &events) || events > 1 << 26)
         return too_large(err);
-      if (term->pool) here *= (size_t)term->pool->window.kernel_h * term->pool->window.kernel_w;
       if (events > rows) rows = events;
-      if (here > taps) taps = here;
       if (bytes > dense) dense = bytes;
       if (padded > zeros) zeros = padded;
     }
@@ -100,10 +118,14 @@ static snn_status make_scratch(snn_int8_sim *s, uint32_t threads, snn_error *err
   for (uint32_t i = 0; s->scratch && i < threads; i++) {
     snn_int8_scratch *x = &s->scratch[i];
     x->rows = snn_arena_alloc(&s->arena, rows + SNN_EVENT_SLACK, sizeof *x->rows);
-    x->taps = snn_arena_alloc(&s->arena, taps, sizeof *x->taps);
+    x->spans = snn_arena_alloc(&s->arena, lists.spans, sizeof *x->spans);
+    x->lists.held = snn_arena_alloc(&s->arena, lists.held, sizeof *x->lists.held);
+    x->lists.ends = snn_arena_alloc(&s->arena, lists.ends, sizeof *x->lists.ends);
+    x->lists.entries = snn_arena_alloc(&s->arena, lists.entries, sizeof *x->lists.entries);
     x->dense = snn_arena_alloc(&s->arena, dense, 1);
     x->zeros = snn_arena_alloc(&s->arena, zeros, 1);
-    if (!x->rows || !x->taps || !x->dense || !x->zeros) return snn_fail_memory(err, "a simulation session");
+    if (!x->rows || !x->spans || !x->lists.held || !x->lists.ends || !x->lists.entries || !x->dense || !x->zeros)
+      return snn_fail_memory(err, "a simulation session");
   }
   return s->scratch ? SNN_OK : snn_fail_memory(err, "a simulation session");
 }
@@ -119,7 +141,7 @@ snn_status snn_int8_sim_create(const snn_network *net, const snn_plan *plan, uin
   if (status == SNN_OK) s.model = &s.scaled->model;
   if (status == SNN_OK) status = snn_int8_whole_create(net, s.model, &s.arena, &s.whole, err);
   for (int k = 0; status == SNN_OK && k < SNN_PLAN_KINDS; k++) status = lay_out(&s, (snn_plan_kind)k, chunk, err);
-  if (status == SNN_OK) status = make_scratch(&s, threads, err);
+  if (status == SNN_OK) status = make_scratch(&s, threads, chunk, err);
   if (status == SNN_OK) {
     s.numbers = snn_arena_alloc(&s.arena, plan->n_stages, sizeof *s.numbers);
     if (!s.numbers) status = snn_fail_memory(err, "a simulation session");

@@ -5,9 +5,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sim/int8.h"
+#include "sim/int8_lists.h"
 
-enum { BLOCK_LANES = SNN_INT8_GROUPS * SNN_LANES };
+enum { BLOCK_LANES = SNN_INT8_GROUPS * SNN_LANES, MOST_STEPS = 64, MOST_WIRES = 4 };
+
+/* A stage while it runs: what its items share. */
+typedef struct stage_run {
+  const snn_int8_context *ctx;
+  uint32_t n_steps, n_lists;
+  snn_int8_lists lists[2 * SNN_MAX_NODE_INPUTS]; /* of its convolutions, but for grouped ones */
+  bool by_kernel;   /* nothing but such convolutions and spikes arrives, and neurons take it */
+  uint32_t *spikes; /* [steps] */
+} stage_run;
 
 /* What an item is. */
 typedef struct item {
@@ -60,62 +69,6 @@ static bool tap_inside(uint32_t out, uint32_t k, uint32_t stride, uint32_t dilat
   return i >= 0 && i < in;
 }
 
-static uint32_t pooled_taps(const snn_int8_context *ctx, const snn_int8_term *term, uint32_t y, uint32_t x,
-                            uint32_t row, uint32_t n, snn_int8_tap *taps) {
-  const snn_window *w = &term->pool->window;
-  const snn_shape in = ctx->sim->net->nodes[term->pooled].shape;
-  for (uint32_t ky = 0; ky < w->kernel_h; ky++)
-    for (uint32_t kx = 0; kx < w->kernel_w; kx++) {
-      uint32_t at_y, at_x;
-      if (tap_inside(y, ky, w->stride_h, w->dilation_h, w->pad_top, in.h, &at_y) &&
-          tap_inside(x, kx, w->stride_w, w->dilation_w, w->pad_left, in.w, &at_x))
-        taps[n++] = (snn_int8_tap){snn_int8_bits(ctx, term->pooled, (size_t)at_y * in.w + at_x, 0), row};
-    }
-  return n;
-}
-
-/* The taps of a convolution at a site: their spikes, where it reads spikes, and their rows of weights. */
-static uint32_t find_taps(const snn_int8_context *ctx, const snn_int8_term *term, const item *it, snn_int8_tap *taps) {
-  const snn_conv_args *a = &term->conv;
-  uint32_t n = 0, y, x;
-  for (uint32_t ky = 0; ky < a->kernel_h; ky++) {
-    if (!tap_inside(it->y, ky, a->stride_h, a->dilation_h, a->pad_top, a->in_h, &y)) continue;
-    for (uint32_t kx = 0; kx < term->columns; kx++) {
-      if (!tap_inside(it->x * it->layer->unroll, kx, a->stride_w, a->dilation_w, a->pad_left, a->in_w, &x)) continue;
-      uint32_t row = (ky * term->columns + kx) * a->in_c;
-      if (snn_int8_looks_through(ctx, term))
-        n = pooled_taps(ctx, term, y, x, row, n, taps);
-      else
-        taps[n++] = (snn_int8_tap){snn_int8_bits(ctx, term->source, (size_t)y * a->in_w + x, 0), row};
-    }
-  }
-  return n;
-}
-
-static const int8_t *weights_of(const snn_int8_term *term, const item *it) {
-  size_t rows = (size_t)term->conv.kernel_h * term->columns * term->conv.in_c;
-  return term->weights + it->block * rows * lanes_of(it);
-}
-
-/* Numbers of spikes: a row as often as its number says; for sign 1 the negative ones. Averages that nothing looks
- * through are rare. */
-static uint32_t list_counts(const snn_int8_context *ctx, const snn_int8_term *term, const item *it, uint32_t t,
-                            bool negative, uint32_t *rows) {
-  const snn_conv_args *a = &term->conv;
-  uint32_t n = 0, y, x;
-  for (uint32_t ky = 0; ky < a->kernel_h; ky++)
-    for (uint32_t kx = 0; kx < term->columns; kx++) {
-      if (!tap_inside(it->y, ky, a->stride_h, a->dilation_h, a->pad_top, a->in_h, &y) ||
-          !tap_inside(it->x * it->layer->unroll, kx, a->stride_w, a->dilation_w, a->pad_left, a->in_w, &x))
-        continue;
-      const int32_t *counts = snn_int8_values(ctx, term->source, (size_t)y * a->in_w + x, t);
-      for (uint32_t c = 0; c < a->in_c; c++)
-        for (int32_t k = negative ? -counts[c] : counts[c]; k > 0; k--)
-          rows[n++] = (ky * term->columns + kx) * a->in_c + c;
-    }
-  return n;
-}
-
 /* acc += a convolution in groups of channels: plain code, lane = channel. */
 static void add_grouped(const snn_int8_context *ctx, const snn_int8_term *term, const item *it, uint32_t t,
                         int32_t *acc) {
@@ -137,33 +90,37 @@ static void add_grouped(const snn_int8_context *ctx, const snn_int8_term *term, 
     }
 }
 
-/* Spikes of the lanes of group g of an item, from a node of the same shape. */
-static uint64_t lanes_of_spikes(const snn_int8_context *ctx, uint32_t node, const item *it, uint32_t g, uint32_t sign,
-                                uint32_t t) {
-  const uint32_t channels = it->stage->shape.c, words = snn_words(channels);
+/* Spikes of the lanes of an item from a node of the same shape, of n_steps steps from t on: [steps][groups]. */
+static void lanes_of_spikes(const snn_int8_context *ctx, uint32_t node, const item *it, uint32_t sign, uint32_t t,
+                            uint32_t n_steps, uint64_t *bits) {
+  const uint32_t channels = it->stage->shape.c, words = snn_words(channels), groups = it->layer->groups;
   if (it->layer->unroll == 1) {
-    const uint32_t w = it->block * it->layer->groups + g;
-    return w < words ? snn_int8_bits(ctx, node, it->site, sign)[(size_t)t * words + w] : 0;
+    const uint32_t first = it->block * groups;
+    const uint64_t *from = snn_int8_bits(ctx, node, it->site, sign) + (size_t)t * words + first;
+    for (uint32_t k = 0; k < n_steps; k++, from += words, bits += groups)
+      for (uint32_t g = 0; g < groups; g++) bits[g] = first + g < words ? from[g] : 0;
+    return;
   }
-  uint64_t bits = 0;
+  memset(bits, 0, n_steps * sizeof *bits);
   uint32_t lane, channel;
   size_t position;
-  for (uint32_t j = 0; output_of(it, j, &lane, &channel, &position) > 0; j++)
-    bits |= snn_int8_bits(ctx, node, position, sign)[t] << lane;
-  return bits;
+  for (uint32_t j = 0; output_of(it, j, &lane, &channel, &position) > 0; j++) {
+    const uint64_t *from = snn_int8_bits(ctx, node, position, sign) + t;
+    for (uint32_t k = 0; k < n_steps; k++) bits[k] |= from[k] << lane;
+  }
 }
 
 /* more += what is added as it is: spikes or numbers of them, each worth an amount, or currents. */
 static void add_wire(const snn_int8_context *ctx, const snn_int8_term *term, const item *it, uint32_t t,
                      int32_t *more) {
   if (snn_int8_kind_of(ctx, term->source) == SNN_INT8_SPIKES) {
-    for (uint32_t g = 0; g < it->layer->groups; g++)
-      for (uint32_t sign = 0; sign < snn_int8_signs(ctx->layout); sign++) {
-        uint64_t bits = lanes_of_spikes(ctx, term->source, it, g, sign, t);
-        if (bits)
-          ctx->sim->kernels->add_spikes(bits, term->amount + first_lane(it) + g * SNN_LANES, sign == 1,
-                                        more + g * SNN_LANES);
-      }
+    for (uint32_t sign = 0; sign < snn_int8_signs(ctx->layout); sign++) {
+      uint64_t bits[SNN_INT8_GROUPS];
+      lanes_of_spikes(ctx, term->source, it, sign, t, 1, bits);
+      for (uint32_t g = 0; g < it->layer->groups; g++)
+        ctx->sim->kernels->add_spikes(bits[g], term->amount + first_lane(it) + g * SNN_LANES, sign == 1,
+                                      more + g * SNN_LANES);
+    }
     return;
   }
   uint32_t lane, channel;
@@ -181,44 +138,28 @@ typedef struct currents {
   bool has_acc, has_more;
 } currents;
 
-static void gather_currents(const snn_int8_context *ctx, const item *it, const uint32_t *n_taps,
-                            const snn_int8_tap *const *taps, uint32_t t, currents *sum) {
-  const snn_int8_kernels *kernels = ctx->sim->kernels;
+static void gather_currents(const snn_int8_context *ctx, const item *it, const snn_int8_sources *from, uint32_t t,
+                            currents *sum) {
   const uint32_t lanes = lanes_of(it);
-  sum->has_acc = sum->has_more = false;
+  sum->has_more = false;
+  sum->has_acc = from->n_sums > 0;
+  if (sum->has_acc) ctx->sim->kernels->currents(from, t, sum->acc);
   for (uint32_t k = 0; k < it->layer->n_terms; k++) {
     const snn_int8_term *term = &it->layer->terms[k];
     if (!term->is_conv) {
       if (!sum->has_more) memset(sum->more, 0, lanes * sizeof *sum->more);
       add_wire(ctx, term, it, t, sum->more);
       sum->has_more = true;
-      continue;
-    }
-    const snn_int8_kind kind =
-        snn_int8_looks_through(ctx, term) ? SNN_INT8_SPIKES : snn_int8_kind_of(ctx, term->source);
-    if (term->is_grouped) {
+    } else if (term->is_grouped) {
       if (!sum->has_acc) memset(sum->acc, 0, lanes * sizeof *sum->acc);
       add_grouped(ctx, term, it, t, sum->acc);
-    } else {
-      uint32_t *rows = ctx->scratch->rows, words = snn_words(term->conv.in_c);
-      const size_t plane = (size_t)ctx->layout->chunk * words;
-      for (uint32_t sign = 0; sign < snn_int8_signs(ctx->layout); sign++) {
-        /* The caller found the taps of every term. NOLINTBEGIN(clang-analyzer-core.CallAndMessage) */
-        uint32_t n = kind == SNN_INT8_SPIKES
-                         ? kernels->list(taps[k], n_taps[k], words, sign * plane + (size_t)t * words, rows)
-                         : list_counts(ctx, term, it, t, sign == 1, rows);
-        /* NOLINTEND(clang-analyzer-core.CallAndMessage) */
-        if (sign == 0) {
-          kernels->add_rows(weights_of(term, it), it->layer->groups, rows, n, sum->has_acc, sum->acc);
-        } else {
-          int32_t taken[BLOCK_LANES];
-          kernels->add_rows(weights_of(term, it), it->layer->groups, rows, n, false, taken);
-          for (uint32_t i = 0; i < lanes; i++) sum->acc[i] -= taken[i];
-        }
-      }
+      sum->has_acc = true;
     }
-    sum->has_acc = true;
   }
+}
+
+static const float *static_of(const snn_int8_context *ctx, uint32_t node) {
+  return (const float *)(const void *)(ctx->constant.memory + ctx->sim->plan->edges[node].offset);
 }
 
 /* Currents that do not change, with the bias: computed at an image's first chunk. */
@@ -232,15 +173,15 @@ static const int32_t *constant_of(const snn_int8_context *ctx, const item *it) {
   memcpy(constant, bias, lanes_of(it) * sizeof *constant);
   uint32_t lane, channel;
   size_t position;
-  for (uint32_t j = 0, n; (n = output_of(it, j, &lane, &channel, &position)) > 0; j++)
-    for (uint32_t i = 0; i < n; i++) {
-      float sum = 0;
-      for (uint32_t k = 0; k < layer->n_statics; k++)
-        sum += ((const float *)(const void *)(ctx->constant.memory +
-                                              ctx->sim->plan->edges[layer->statics[k]]
-                                                  .offset))[position * it->stage->shape.c + channel + i];
-      constant[lane + i] += times * snn_int8_clamped(sum * layer->per_unit[channel + i], layer->most_static);
+  for (uint32_t j = 0, n; (n = output_of(it, j, &lane, &channel, &position)) > 0; j++) {
+    float total[BLOCK_LANES];
+    const float *sum = static_of(ctx, layer->statics[0]) + position * it->stage->shape.c + channel;
+    for (uint32_t k = 1; k < layer->n_statics; k++, sum = total) {
+      const float *other = static_of(ctx, layer->statics[k]) + position * it->stage->shape.c + channel;
+      for (uint32_t i = 0; i < n; i++) total[i] = sum[i] + other[i];
     }
+    ctx->sim->kernels->add_rounded(sum, layer->per_unit + channel, layer->most_static, times, n, constant + lane);
+  }
   return constant;
 }
 
@@ -265,19 +206,25 @@ static uint64_t valid_lanes(const item *it) {
   return (1ull << (left * it->stage->shape.c)) - 1;
 }
 
-/* Spikes of a group or block of lanes to the node's bits. */
-static void store_spikes(const snn_int8_context *ctx, const item *it, uint32_t sign, uint32_t t, const uint64_t *bits) {
-  const uint32_t node = it->stage->node, channels = it->stage->shape.c, words = snn_words(channels);
+/* Spikes of all steps, [steps][groups], to the node's bits. */
+static void store_spikes(const snn_int8_context *ctx, const item *it, uint32_t sign, uint32_t n_steps,
+                         const uint64_t *bits) {
+  const uint32_t node = it->stage->node, channels = it->stage->shape.c, words = snn_words(channels),
+                 groups = it->layer->groups;
   if (it->layer->unroll == 1) {
-    uint64_t *to = snn_int8_bits(ctx, node, it->site, sign) + (size_t)t * words;
-    for (uint32_t g = 0, w = it->block * it->layer->groups; g < it->layer->groups && w < words; g++, w++)
-      to[w] = bits[g];
+    const uint32_t first = it->block * groups, n = words - first < groups ? words - first : groups;
+    uint64_t *to = snn_int8_bits(ctx, node, it->site, sign) + first;
+    for (uint32_t t = 0; t < n_steps; t++, to += words, bits += groups)
+      for (uint32_t g = 0; g < n; g++) to[g] = bits[g];
     return;
   }
   uint32_t lane, channel;
   size_t position;
-  for (uint32_t j = 0, n; (n = output_of(it, j, &lane, &channel, &position)) > 0; j++)
-    snn_int8_bits(ctx, node, position, sign)[t] = bits[0] >> lane & ((1ull << n) - 1);
+  for (uint32_t j = 0, n; (n = output_of(it, j, &lane, &channel, &position)) > 0; j++) {
+    const uint64_t mask = (1ull << n) - 1;
+    uint64_t *to = snn_int8_bits(ctx, node, position, sign);
+    for (uint32_t t = 0; t < n_steps; t++) to[t] = bits[t] >> lane & mask;
+  }
 }
 
 /* Currents of a step to the sink of a stage that does not fire. */
@@ -319,39 +266,91 @@ static snn_int8_neurons neurons_of(const snn_int8_context *ctx, const item *it, 
   return p;
 }
 
-/* All steps of one item; spikes go to the tally of their step. */
-static void run_item(const snn_int8_context *ctx, const item *it, uint32_t n_steps, uint64_t tally[SNN_STOP_CHUNK]) {
-  const snn_int8_tap *taps[SNN_MAX_NODE_INPUTS * 2];
-  uint32_t n_taps[SNN_MAX_NODE_INPUTS * 2];
-  snn_int8_tap *to = ctx->scratch->taps;
+/* The sums of an item: a convolution's spikes of either sign. */
+static uint32_t find_sums(stage_run *run, const item *it, snn_int8_sum *sums) {
+  snn_int8_span *spans = run->ctx->scratch->spans;
+  uint32_t n = 0;
+  for (uint32_t k = 0; k < run->n_lists; k++)
+    for (uint32_t sign = 0; sign < snn_int8_signs(run->ctx->layout); sign++) {
+      const snn_int8_term *term = run->lists[k].term;
+      const size_t rows = (size_t)term->conv.kernel_h * term->columns * term->conv.in_c;
+      const uint32_t found =
+          snn_int8_lists_spans(run->ctx, &run->lists[k], it->y, it->x * it->layer->unroll, sign, run->n_steps, spans);
+      sums[n++] = (snn_int8_sum){term->weights + it->block * rows * lanes_of(it), spans, run->lists[k].stride, found,
+                                 sign == 1};
+      spans += found;
+    }
+  return n;
+}
+
+/* Spikes that are added as they are, all steps of them: [wire][steps][groups] of `bits`. */
+static uint32_t find_wires(const stage_run *run, const item *it, uint64_t *bits, snn_int8_wire *wires) {
+  uint32_t n = 0;
   for (uint32_t k = 0; k < it->layer->n_terms; k++) {
     const snn_int8_term *term = &it->layer->terms[k];
-    if (!term->is_conv || term->is_grouped) continue;
-    taps[k] = to;
-    n_taps[k] = 0;
-    if (snn_int8_looks_through(ctx, term) || snn_int8_kind_of(ctx, term->source) == SNN_INT8_SPIKES)
-      n_taps[k] = find_taps(ctx, term, it, to);
-    to += n_taps[k];
+    for (uint32_t sign = 0; !term->is_conv && sign < snn_int8_signs(run->ctx->layout); sign++) {
+      wires[n++] = (snn_int8_wire){bits, term->amount + first_lane(it), sign == 1};
+      lanes_of_spikes(run->ctx, term->source, it, sign, 0, run->n_steps, bits);
+      bits += (size_t)run->n_steps * it->layer->groups;
+    }
   }
+  return n;
+}
+
+/* All steps of one item. */
+static void run_item(stage_run *run, const item *it) {
+  const snn_int8_context *ctx = run->ctx;
+  const snn_int8_kernels *kernels = ctx->sim->kernels;
+  snn_int8_sum sums[4 * SNN_MAX_NODE_INPUTS];
+  snn_int8_wire wires[MOST_WIRES];
+  uint64_t arriving[MOST_WIRES * MOST_STEPS * SNN_INT8_GROUPS];
+  uint64_t plus[MOST_STEPS * SNN_INT8_GROUPS], minus[MOST_STEPS * SNN_INT8_GROUPS];
+  snn_int8_sources from = {.groups = it->layer->groups,
+                           .n_sums = find_sums(run, it, sums),
+                           .sums = sums,
+                           .wires = wires,
+                           .rows = ctx->scratch->rows};
   const int32_t *constant = constant_of(ctx, it);
-  const bool fires = it->stage->sink == SNN_SINK_SPIKES;
+  const uint32_t groups = it->layer->groups;
   snn_int8_neurons p = neurons_of(ctx, it, constant);
-  const uint64_t valid = valid_lanes(it);
-  for (uint32_t t = 0; t < n_steps; t++) {
+  if (run->by_kernel) {
+    from.n_wires = find_wires(run, it, arriving, wires);
+    kernels->steps(ctx->reset, &p, &from, run->n_steps, valid_lanes(it), plus, minus, run->spikes);
+  }
+  for (uint32_t t = 0; !run->by_kernel && t < run->n_steps; t++) {
     currents sum;
-    uint64_t plus[SNN_INT8_GROUPS], minus[SNN_INT8_GROUPS];
-    gather_currents(ctx, it, n_taps, taps, t, &sum);
-    if (!fires) {
+    gather_currents(ctx, it, &from, t, &sum);
+    if (it->stage->sink != SNN_SINK_SPIKES) {
       store_currents(ctx, it, t, constant, &sum);
       continue;
     }
     p.acc = sum.has_acc ? sum.acc : NULL;
     p.more = sum.has_more ? sum.more : NULL;
-    tally[ctx->constant.counts_steps ? t : 0] +=
-        ctx->sim->kernels->fire(ctx->reset, &p, it->layer->groups, valid, plus, minus);
-    store_spikes(ctx, it, 0, t, plus);
-    if (ctx->layout->kind == SNN_PLAN_SIGNED) store_spikes(ctx, it, 1, t, minus);
+    run->spikes[t] += (uint32_t)kernels->fire(ctx->reset, &p, groups, valid_lanes(it), plus + (size_t)t * groups,
+                                              minus + (size_t)t * groups);
   }
+  if (it->stage->sink != SNN_SINK_SPIKES) return;
+  store_spikes(ctx, it, 0, run->n_steps, plus);
+  if (ctx->layout->kind == SNN_PLAN_SIGNED) store_spikes(ctx, it, 1, run->n_steps, minus);
+}
+
+/* Empty lists for the stage's convolutions, and what its items have to do. */
+static void begin_stage(stage_run *run, uint32_t index) {
+  const snn_int8_layer *layer = &run->ctx->sim->model->layers[index];
+  const uint32_t signs = snn_int8_signs(run->ctx->layout);
+  uint32_t wires = 0;
+  snn_int8_room room = run->ctx->scratch->lists;
+  run->by_kernel = run->ctx->sim->plan->stages[index].sink == SNN_SINK_SPIKES;
+  for (uint32_t k = 0; k < layer->n_terms; k++) {
+    const snn_int8_term *term = &layer->terms[k];
+    if (term->is_conv && !term->is_grouped)
+      run->lists[run->n_lists++] = snn_int8_lists_begin(run->ctx, term, &room);
+    else if (term->is_conv || snn_int8_kind_of(run->ctx, term->source) != SNN_INT8_SPIKES)
+      run->by_kernel = false;
+    else
+      wires += signs;
+  }
+  if (wires > MOST_WIRES) run->by_kernel = false;
 }
 
 void snn_int8_stage_run(const snn_int8_context *ctx, uint32_t index, uint32_t n_steps) {
@@ -368,13 +367,20 @@ void snn_int8_stage_run(const snn_int8_context *ctx, uint32_t index, uint32_t n_
     return;
   }
   size_t begin, end;
-  uint64_t tally[SNN_STOP_CHUNK] = {0};
+  uint32_t spikes[MOST_STEPS] = {0};
+  uint64_t total = 0;
+  stage_run run = {.ctx = ctx, .n_steps = n_steps, .spikes = spikes};
+  begin_stage(&run, index);
   snn_team_share(ctx->constant.team, (size_t)layer->blocks * stage->shape.h * layer->sites_w, &begin, &end);
   for (size_t i = begin; i < end; i++) {
     const item it = item_of(ctx, index, i);
-    run_item(ctx, &it, n_steps, tally);
+    run_item(&run, &it);
   }
-  for (uint32_t t = 0; t < SNN_STOP_CHUNK; t++)
-    snn_int8_add(ctx, ctx->constant.counters.spikes, stage->node, t, tally[t]);
+  for (uint32_t t = 0; t < n_steps; t++)
+    if (ctx->constant.counts_steps)
+      snn_int8_add(ctx, ctx->constant.counters.spikes, stage->node, t, spikes[t]);
+    else
+      total += spikes[t];
+  snn_int8_add(ctx, ctx->constant.counters.spikes, stage->node, 0, total);
   snn_int8_count_operations(ctx, stage, layer, n_steps);
 }

@@ -141,32 +141,37 @@ void snn_int8_run_wires(const snn_int8_context *ctx, const snn_stage *stage, uin
       run_pool(ctx, stage, position, n_steps);
 }
 
-/* Spikes, of either sign, that left a position in n_steps steps from t on. */
-static uint64_t spikes_at(const snn_int8_context *ctx, uint32_t node, size_t position, uint32_t t, uint32_t n_steps) {
+/* Spikes, of either sign, that left n positions side by side in n_steps steps from t on. */
+static uint64_t spikes_at(const snn_int8_context *ctx, uint32_t node, size_t position, size_t n, uint32_t t,
+                          uint32_t n_steps) {
   uint64_t sum = 0;
   const uint32_t channels = ctx->sim->net->nodes[node].shape.c, words = snn_words(channels);
+  const uint32_t signs = snn_int8_signs(ctx->layout);
   if (snn_int8_kind_of(ctx, node) == SNN_INT8_SPIKES) {
-    for (uint32_t sign = 0; sign < snn_int8_signs(ctx->layout); sign++)
+    for (uint32_t sign = 0; sign < signs; sign++)
       sum += ctx->sim->kernels->popcount(snn_int8_bits(ctx, node, position, sign) + (size_t)t * words,
-                                         (size_t)n_steps * words);
+                                         (size_t)signs * ctx->layout->chunk * words, n, (size_t)n_steps * words);
     return sum;
   }
-  if (ctx->layout->kind == SNN_PLAN_WHOLE_RUN) {
-    for (uint32_t plane = 0; plane < snn_int8_planes(ctx, node); plane++) {
-      const uint8_t *x = snn_int8_plane(ctx, node, plane, position);
-      uint32_t part = 0;
-      for (uint32_t c = 0; c < channels; c++) part += x[c];
-      sum += (uint64_t)part << (8 * plane);
+  for (; n > 0; n--, position++) {
+    if (ctx->layout->kind == SNN_PLAN_WHOLE_RUN) {
+      for (uint32_t plane = 0; plane < snn_int8_planes(ctx, node); plane++) {
+        const uint8_t *x = snn_int8_plane(ctx, node, plane, position);
+        uint32_t part = 0;
+        for (uint32_t c = 0; c < channels; c++) part += x[c];
+        sum += (uint64_t)part << (8 * plane);
+      }
+      continue;
     }
-    return sum;
+    for (uint32_t k = t; k < t + n_steps; k++)
+      for (uint32_t c = 0; c < channels; c++) sum += (uint64_t)abs(snn_int8_values(ctx, node, position, k)[c]);
   }
-  for (uint32_t k = t; k < t + n_steps; k++)
-    for (uint32_t c = 0; c < channels; c++) sum += (uint64_t)abs(snn_int8_values(ctx, node, position, k)[c]);
   return sum;
 }
 
 /* The operations of one term in n_steps steps from t on, this rank's share. What the float simulation passes on as
- * currents (the growth of a maximum) costs multiply-accumulates, zeros included. */
+ * currents (the growth of a maximum) costs multiply-accumulates, zeros included. Neighbours that reach as many outputs
+ * are counted together. */
 static uint64_t operations_of(const snn_int8_context *ctx, const snn_int8_term *term, bool graded, uint32_t t,
                               uint32_t n_steps) {
   const bool through = snn_int8_looks_through(ctx, term);
@@ -179,11 +184,16 @@ static uint64_t operations_of(const snn_int8_context *ctx, const snn_int8_term *
   if (ctx->layout->kind == SNN_PLAN_WHOLE_RUN && term->is_conv && !graded)
     return term->conv.group_out * snn_int8_whole_reached(ctx, node, reach_h, reach_w);
   snn_team_share(ctx->constant.team, (size_t)shape.h * shape.w, &begin, &end);
-  for (size_t position = begin; position < end; position++) {
+  for (size_t position = begin, next; position < end; position = next) {
+    const size_t x = position % shape.w, most = end - position < shape.w - x ? end - position : shape.w - x;
+    size_t n = most;
     uint64_t reached = 1;
-    if (term->is_conv)
-      reached = (uint64_t)reach_h[position / shape.w] * reach_w[position % shape.w] * term->conv.group_out;
-    operations += reached * (graded ? (uint64_t)n_steps * shape.c : spikes_at(ctx, node, position, t, n_steps));
+    if (term->is_conv) {
+      reached = (uint64_t)reach_h[position / shape.w] * reach_w[x] * term->conv.group_out;
+      for (n = 1; n < most && reach_w[x + n] == reach_w[x];) n++;
+    }
+    next = position + n;
+    operations += reached * (graded ? (uint64_t)n * n_steps * shape.c : spikes_at(ctx, node, position, n, t, n_steps));
   }
   return operations;
 }

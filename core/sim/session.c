@@ -328,9 +328,10 @@ static snn_int8_reset reset_of(snn_neuron neuron) {
 static snn_status run_int8(const run_setup *run, lane *l, snn_team team, size_t thread, const snn_job *job) {
   const snn_session *s = run->session;
   const snn_run_options *o = run->options;
-  const snn_int8_layout *layout = &s->int8.layouts[plan_kind(run->neuron)];
+  snn_int8_layout layout = s->int8.layouts[plan_kind(run->neuron)];
+  if (layout.chunk > o->timesteps) layout.chunk = o->timesteps; /* the steps of a position lie close together */
   snn_int8_context engine = {.sim = &s->int8,
-                             .layout = layout,
+                             .layout = &layout,
                              .reset = reset_of(o->neuron),
                              .tau = snn_int8_nearest(o->tau * (1 << SNN_TAU_BITS)),
                              .half_level = run->neuron->level_share < 1,
@@ -351,8 +352,8 @@ static snn_status run_int8(const run_setup *run, lane *l, snn_team team, size_t 
                            .self = &engine,
                            .n_static = s->int8.plan->n_static,
                            .n_stages = s->int8.plan->n_stages,
-                           .chunk = layout->chunk,
-                           .whole_run = layout->kind == SNN_PLAN_WHOLE_RUN,
+                           .chunk = layout.chunk,
+                           .whole_run = layout.kind == SNN_PLAN_WHOLE_RUN,
                            .n_nodes = s->net->n_nodes,
                            .n_classes = (uint32_t)snn_network_classes(s->net),
                            .options = o,

@@ -1,6 +1,7 @@
 /* Every integer kernel table of this machine against definitions written here, lane by lane: worst-case spikes and
  * weights included, around the widths of vectors and the number of additions that 16 bits hold. Arrays are as long as
  * the contract says, so that a sanitizer sees one step too far. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -97,32 +98,137 @@ static void test_rows_worst_case(void **state) {
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) check_rows((weights)kind, 1 + draw(3), counts[i]);
 }
 
+/* Spikes of some positions, `stride` words apart, each with garbage behind what is asked for. */
 static void test_list(void **state) {
   (void)state;
   seed = 3;
   for (uint32_t words = 1; words <= 3; words++)
     for (uint32_t density = 0; density < 12; density++) {
-      enum { TAPS = 5, STEPS = 3 };
-      uint64_t bits[TAPS][STEPS * 3];
-      snn_int8_tap taps[TAPS];
-      uint32_t want[TAPS * 3 * 64], n = 0;
-      for (uint32_t i = 0; i < TAPS; i++) {
-        taps[i] = (snn_int8_tap){bits[i], draw(100000)};
-        for (uint32_t w = 0; w < STEPS * words; w++) {
-          bits[i][w] = density == 11 ? ~0ull : 0;
-          for (uint32_t c = 0; c < 64; c++) bits[i][w] |= (uint64_t)(draw(10) < density) << c;
+      enum { POSITIONS = 5, STRIDE = 4 };
+      uint64_t bits[POSITIONS * STRIDE] = {0};
+      uint16_t want[7 + POSITIONS * 3 * 64];
+      const uint32_t first = draw(1 << 16), width = draw(3) * 64; /* entries are modulo 2^16 */
+      uint32_t n = 7, ends[POSITIONS], got_ends[POSITIONS];
+      for (uint32_t i = 0; i < POSITIONS; i++) {
+        for (uint32_t w = 0; w < STRIDE; w++) bits[i * STRIDE + w] = density == 11 || w >= words ? ~0ull : 0;
+        for (uint32_t c = 0; c < 64 * words; c++) {
+          if (draw(10) < density) bits[i * STRIDE + c / 64] |= 1ull << (c % 64);
+          if (bits[i * STRIDE + c / 64] >> (c % 64) & 1) want[n++] = (uint16_t)(first + i * width + c);
         }
-        for (uint32_t c = 0; c < 64 * words; c++)
-          if (bits[i][words + c / 64] >> (c % 64) & 1) want[n++] = taps[i].row + c;
+        ends[i] = n;
       }
       FOR_TABLES(k) {
-        uint32_t *rows = malloc((n + SNN_EVENT_SLACK) * sizeof *rows);
-        assert_int_equal(k->list(taps, TAPS, words, words, rows), n);
-        assert_memory_equal(rows, want, n * sizeof *rows);
-        assert_int_equal(k->list(taps, 0, words, 0, rows), 0);
-        free(rows);
+        uint16_t *entries = malloc((n + SNN_EVENT_SLACK) * sizeof *entries);
+        assert_int_equal(k->list(bits, STRIDE, POSITIONS, words, first, width, entries, 7, got_ends), n);
+        assert_memory_equal(entries + 7, want + 7, (n - 7) * sizeof *want);
+        assert_memory_equal(got_ends, ends, sizeof ends);
+        assert_int_equal(k->list(bits, STRIDE, 0, words, 0, width, entries, 9, NULL), 9);
+        free(entries);
       }
     }
+}
+
+/* Listed spikes of two convolutions, of which one takes its rows away, over some spans and steps. */
+enum { SPANS = 3, STEPS = 4, ROWS = 40 };
+
+typedef struct listed {
+  uint16_t *entries;
+  uint32_t ends[SPANS][STEPS][2], n;
+  snn_int8_span spans[SPANS];
+  int8_t *w, *packed; /* [ROWS][lanes] */
+} listed;
+
+static void make_listed(listed *l, uint32_t groups, uint32_t most, weights kind) {
+  l->w = malloc((size_t)ROWS * groups * SNN_LANES);
+  for (uint32_t i = 0; i < ROWS * groups * SNN_LANES; i++) l->w[i] = draw_weight(kind, i);
+  l->packed = pack(l->w, ROWS, groups);
+  l->n = 0;
+  l->entries = malloc((SPANS * STEPS * most + SNN_EVENT_SLACK) * sizeof *l->entries);
+  for (uint32_t j = 0; j < SPANS; j++) {
+    const uint32_t first = draw(1 << 20) - (1 << 19); /* below 0 as well: sums are modulo 2^32 */
+    l->spans[j] = (snn_int8_span){l->entries, &l->ends[j][0][0], &l->ends[j][0][1], 0 - (first & 0xffff)};
+    for (uint32_t t = 0; t < STEPS; t++) {
+      l->ends[j][t][0] = l->n;
+      for (uint32_t i = draw(2) ? draw(most + 1) : most; i > 0; i--)
+        l->entries[l->n++] = (uint16_t)((first & 0xffff) < 0xffff - ROWS ? (first & 0xffff) + draw(ROWS) : 0);
+      l->ends[j][t][1] = l->n;
+    }
+    if ((first & 0xffff) >= 0xffff - ROWS) l->spans[j].first = 0; /* all of them row 0 */
+  }
+}
+
+static void free_listed(listed *l) {
+  free(l->entries);
+  free(l->w);
+  free(l->packed);
+}
+
+static int32_t naive_current(const listed *l, const snn_int8_sum *sum, uint32_t lanes, uint32_t lane, uint32_t t) {
+  int32_t total = 0;
+  for (uint32_t j = 0; j < sum->n_spans; j++)
+    for (uint32_t i = l->ends[j][t][0]; i < l->ends[j][t][1]; i++)
+      total += l->w[(size_t)(l->entries[i] + l->spans[j].first) * lanes + lane];
+  return sum->negative ? -total : total;
+}
+
+static void check_currents(uint32_t groups, uint32_t most, weights kind) {
+  listed l[2];
+  snn_int8_sum sums[2];
+  const uint32_t lanes = groups * SNN_LANES;
+  for (uint32_t k = 0; k < 2; k++) {
+    make_listed(&l[k], groups, most, kind);
+    sums[k] = (snn_int8_sum){l[k].packed, l[k].spans, 2, draw(SPANS + 1), k == 1};
+  }
+  uint32_t *rows = malloc((SPANS * most + SNN_EVENT_SLACK) * sizeof *rows);
+  int32_t *got = exactly(lanes, sizeof *got);
+  for (uint32_t which = 0; which < 3; which++) { /* one, the other, both */
+    snn_int8_sources from = {.groups = groups, .n_sums = 1 + (which == 2), .sums = sums + (which == 1), .rows = rows};
+    for (uint32_t t = 0; t < STEPS; t++) FOR_TABLES(k) {
+        memset(got, 0x55, lanes * sizeof *got);
+        k->currents(&from, t, got);
+        for (uint32_t i = 0; i < lanes; i++) {
+          int32_t want = 0;
+          if (which != 1) want += naive_current(&l[0], &sums[0], lanes, i, t);
+          if (which != 0) want += naive_current(&l[1], &sums[1], lanes, i, t);
+          if (got[i] != want) fail_msg("%s: %u groups, step %u: another current", k->name, groups, t);
+        }
+      }
+  }
+  free_listed(&l[0]);
+  free_listed(&l[1]);
+  free(rows);
+  free(got);
+}
+
+static void test_currents(void **state) {
+  (void)state;
+  static const uint32_t most[] = {0, 1, 3, 15, 31, 32, 33, 64, 90, 300};
+  seed = 8;
+  for (size_t i = 0; i < sizeof most / sizeof *most; i++)
+    for (uint32_t groups = 1; groups <= SNN_INT8_GROUPS; groups += 1 + groups / 4)
+      check_currents(groups, most[i], (weights)draw(WEIGHTS));
+}
+
+static void test_rounding(void **state) {
+  (void)state;
+  float value[67], per_unit[67];
+  seed = 9;
+  for (uint32_t n = 0; n <= 67; n += 1 + n / 8) {
+    int32_t got[67];
+    for (uint32_t i = 0; i < n; i++) {
+      per_unit[i] = i % 3 ? 0.5f : 8;
+      value[i] = (float)draw(4001) - 2000 + (i % 2 ? 0.5f : 0);
+    }
+    if (n > 60) value[60] = NAN, value[61 % n] = INFINITY, value[62 % n] = -INFINITY;
+    FOR_TABLES(k) {
+      for (uint32_t i = 0; i < n; i++) got[i] = (int32_t)i;
+      k->add_rounded(value, per_unit, 1000, 3, n, got);
+      for (uint32_t i = 0; i < n; i++) {
+        const float x = value[i] * per_unit[i], kept = isnan(x) || x < -1000 ? -1000 : x > 1000 ? 1000 : x;
+        assert_int_equal(got[i], (int32_t)i + 3 * (int32_t)rintf(kept));
+      }
+    }
+  }
 }
 
 static void test_spikes(void **state) {
@@ -247,6 +353,67 @@ static void test_fire(void **state) {
   }
 }
 
+/* Steps in one call are those of `currents`, `add_spikes` and `fire` of the reference. */
+static void check_steps(snn_int8_reset model, uint32_t groups, uint32_t n_sums, uint32_t n_wires) {
+  const uint32_t lanes = groups * SNN_LANES;
+  layer n = make_layer(groups);
+  listed l;
+  make_listed(&l, groups, 20, RANDOM);
+  uint32_t *rows = malloc((SPANS * 20 + SNN_EVENT_SLACK) * sizeof *rows);
+  int32_t *amount = exactly(lanes, sizeof *amount), *acc = exactly(lanes, sizeof *acc),
+          *more = exactly(lanes, sizeof *more), *v = exactly(lanes, sizeof *v), *balance = exactly(lanes, sizeof *v);
+  uint64_t bits[2][STEPS * SNN_INT8_GROUPS];
+  for (uint32_t i = 0; i < lanes; i++) amount[i] = (int32_t)draw(500);
+  for (uint32_t i = 0; i < 2 * STEPS * SNN_INT8_GROUPS; i++) bits[i % 2][i / 2] = (uint64_t)draw(1u << 31) << draw(33);
+  const snn_int8_sum sums[2] = {{l.packed, l.spans, 2, SPANS, false}, {l.packed, l.spans, 2, 1, true}};
+  const snn_int8_wire wires[2] = {{bits[0], amount, false}, {bits[1], amount, true}};
+  const snn_int8_sources from = {groups, n_sums, n_wires, sums, wires, rows};
+  const uint64_t valid = draw(2) ? ~0ull : (1ull << draw(64)) - 1;
+  uint64_t plus[STEPS * SNN_INT8_GROUPS], minus[STEPS * SNN_INT8_GROUPS];
+  uint64_t want_plus[STEPS * SNN_INT8_GROUPS], want_minus[STEPS * SNN_INT8_GROUPS];
+  uint32_t spikes[STEPS], want_spikes[STEPS];
+  memcpy(n.p.v, n.v, lanes * sizeof *v);
+  memcpy(n.p.balance, n.balance, lanes * sizeof *v);
+  for (uint32_t t = 0; t < STEPS; t++) {
+    snn_int8_neurons now = n.p;
+    memset(acc, 0, lanes * sizeof *acc);
+    if (n_sums) snn_int8_scalar.currents(&from, t, acc);
+    memset(more, 0, lanes * sizeof *more);
+    for (uint32_t w = 0; w < n_wires; w++)
+      for (uint32_t g = 0; g < groups; g++)
+        snn_int8_scalar.add_spikes(bits[w][t * groups + g], amount + g * SNN_LANES, w == 1, more + g * SNN_LANES);
+    now.acc = acc;
+    now.more = more;
+    want_spikes[t] =
+        5 + (uint32_t)snn_int8_scalar.fire(model, &now, groups, valid, want_plus + t * groups, want_minus + t * groups);
+  }
+  memcpy(v, n.p.v, lanes * sizeof *v);
+  memcpy(balance, n.p.balance, lanes * sizeof *v);
+  FOR_TABLES(k) {
+    memcpy(n.p.v, n.v, lanes * sizeof *v);
+    memcpy(n.p.balance, n.balance, lanes * sizeof *v);
+    for (uint32_t t = 0; t < STEPS; t++) spikes[t] = 5;
+    k->steps(model, &n.p, &from, STEPS, valid, plus, minus, spikes);
+    if (memcmp(n.p.v, v, lanes * sizeof *v) != 0 || memcmp(n.p.balance, balance, lanes * sizeof *v) != 0 ||
+        memcmp(plus, want_plus, STEPS * groups * sizeof *plus) != 0 ||
+        (model == SNN_INT8_SIGNED && memcmp(minus, want_minus, STEPS * groups * sizeof *minus) != 0) ||
+        memcmp(spikes, want_spikes, sizeof spikes) != 0)
+      fail_msg("%s: model %d, %u groups, %u sums, %u wires: other steps", k->name, (int)model, groups, n_sums, n_wires);
+  }
+  void *const arrays[] = {rows, amount, acc, more, v, balance};
+  for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) free(arrays[i]);
+  free_listed(&l);
+  free_layer(&n);
+}
+
+static void test_steps(void **state) {
+  (void)state;
+  seed = 10;
+  for (uint32_t groups = 1; groups <= SNN_INT8_GROUPS; groups++)
+    for (int model = SNN_INT8_SOFT; model <= SNN_INT8_SIGNED; model++)
+      for (uint32_t n = 0; n < 9; n++) check_steps((snn_int8_reset)model, groups, n % 3, n / 3);
+}
+
 static void test_count(void **state) {
   (void)state;
   seed = 6;
@@ -279,8 +446,9 @@ static void test_popcount(void **state) {
   (void)state;
   const uint64_t words[4] = {~0ull, 0, 1ull << 63 | 1, 0x5555555555555555ull};
   FOR_TABLES(k) {
-    assert_int_equal(k->popcount(words, 4), 64 + 2 + 32);
-    assert_int_equal(k->popcount(words, 0), 0);
+    assert_int_equal(k->popcount(words, 4, 1, 4), 64 + 2 + 32);
+    assert_int_equal(k->popcount(words, 2, 2, 1), 64 + 2);
+    assert_int_equal(k->popcount(words, 1, 0, 4), 0);
   }
 }
 
@@ -331,11 +499,12 @@ static void test_tables(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_rows),   cmocka_unit_test(test_rows_worst_case),
-      cmocka_unit_test(test_list),   cmocka_unit_test(test_spikes),
-      cmocka_unit_test(test_fire),   cmocka_unit_test(test_count),
-      cmocka_unit_test(test_dense),  cmocka_unit_test(test_popcount),
-      cmocka_unit_test(test_tables),
+      cmocka_unit_test(test_rows),     cmocka_unit_test(test_rows_worst_case),
+      cmocka_unit_test(test_list),     cmocka_unit_test(test_spikes),
+      cmocka_unit_test(test_fire),     cmocka_unit_test(test_count),
+      cmocka_unit_test(test_dense),    cmocka_unit_test(test_popcount),
+      cmocka_unit_test(test_tables),   cmocka_unit_test(test_currents),
+      cmocka_unit_test(test_rounding), cmocka_unit_test(test_steps),
   };
   return cmocka_run_group_tests_name("int8_kernels", tests, NULL, NULL);
 }
