@@ -67,7 +67,7 @@ static void run_reference(const comparison *c, const float *images, size_t n) {
   size_t size = snn_shape_size(c->net->nodes[0].shape);
 #pragma omp parallel for num_threads((int)c->threads) schedule(dynamic)
   for (size_t i = 0; i < n; i++)
-    snn_reference_run(&c->reference, snn_kernels_get(), (snn_team){0, 1}, images + i * size,
+    snn_reference_run(&c->reference, snn_kernels_get(), (snn_team){.size = 1}, images + i * size,
                       c->workspaces + i * c->reference.elements);
 }
 

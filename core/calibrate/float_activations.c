@@ -52,10 +52,10 @@ static void sum_all(const snn_reference *r, const float *images, size_t n, uint3
       size_t group = n - first < threads ? n - first : threads;
       for (size_t i = rank; i < group; i += team)
         if (!cancel || !atomic_load_explicit(cancel, memory_order_relaxed))
-          snn_reference_run(r, snn_kernels_get(), (snn_team){0, 1}, images + (first + i) * size,
+          snn_reference_run(r, snn_kernels_get(), (snn_team){.size = 1}, images + (first + i) * size,
                             workspaces + i * r->elements);
 #pragma omp barrier
-      add_group(r, workspaces, first, group, (snn_team){rank, team}, sums, all);
+      add_group(r, workspaces, first, group, (snn_team){.rank = rank, .size = team}, sums, all);
 #pragma omp barrier
     }
   }

@@ -110,7 +110,7 @@ static bool store_images(snn_observer *o) {
     float *map = malloc(size * sizeof *map);
     *slot(o, 0, i) = map;
     if (!map) return false;
-    snn_channels_last((snn_team){0, 1}, shape, o->images + i * size, map);
+    snn_channels_last((snn_team){.size = 1}, shape, o->images + i * size, map);
     for (size_t k = 0; k < size; k++) map[k] *= times;
   }
   return true;

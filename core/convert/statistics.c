@@ -117,14 +117,14 @@ static void run_group(collector *c, const size_t *pictures, uint32_t n) {
           snn_dataset_read(c->opt->data, pictures[i], shape, net->preprocess.background, pixels, &c->errors[i]);
       if (c->status[i] != SNN_OK) continue;
       snn_image_normalise(pixels, shape, &net->preprocess, input);
-      snn_reference_run(&c->reference, snn_kernels_get(), (snn_team){0, 1}, input,
+      snn_reference_run(&c->reference, snn_kernels_get(), (snn_team){.size = 1}, input,
                         c->workspaces + i * c->reference.elements);
     }
 #pragma omp barrier
     for (uint32_t node = 0; node < net->n_nodes; node++) {
       snn_activation_stats *s = &c->stats[node];
       size_t begin, end, positions = (size_t)net->nodes[node].shape.h * net->nodes[node].shape.w;
-      snn_team_share((snn_team){rank, team}, s->channels, &begin, &end);
+      snn_team_share((snn_team){.rank = rank, .size = team}, s->channels, &begin, &end);
       for (uint32_t i = 0; i < n; i++)
         if (c->status[i] == SNN_OK)
           count(s, c->workspaces + i * c->reference.elements + c->reference.offsets[node], positions, begin, end);

@@ -45,7 +45,7 @@ bool snn_int8_lists_measure(const snn_int8_model *model, const snn_int8_term *te
 }
 
 snn_int8_lists snn_int8_lists_begin(const snn_int8_context *ctx, const snn_int8_term *term, snn_int8_room *room) {
-  snn_int8_lists l;
+  snn_int8_lists l = {0};
   shape_of(ctx->sim->model, term, ctx->sim->layouts[SNN_PLAN_BINARY].chunk,
            &l); /* it could be said when the session was made */
   l.held = room->held;

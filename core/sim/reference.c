@@ -3,18 +3,11 @@
 #include "sim/reference.h"
 
 #include <math.h>
-#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "sim/plan.h"
-
-void snn_team_barrier(snn_team team) {
-  if (team.size > 1) {
-#pragma omp barrier
-  }
-}
 
 void snn_channels_last(snn_team team, snn_shape shape, const float *image, float *map) {
   size_t begin, end, plane = (size_t)shape.h * shape.w;

@@ -29,7 +29,4 @@ void snn_reference_node(const snn_reference *r, const snn_kernels *kernels, snn_
 /* Image [c][h][w] to a map [h][w][c], this rank's share. */
 void snn_channels_last(snn_team team, snn_shape shape, const float *image, float *map);
 
-/* Wait for the rest of the team. Only inside an OpenMP parallel region of team.size threads when size > 1. */
-void snn_team_barrier(snn_team team);
-
 #endif

@@ -36,6 +36,7 @@ struct snn_session {
   snn_reference reference;
   const snn_kernels *kernels;
   uint32_t threads;
+  snn_meeting meeting;     /* of all threads */
   lane *lanes;             /* [threads] */
   snn_potentials *initial; /* [n_nodes], of the current run */
   float *weights_init;     /* [n_nodes], the init `weights` for weights_timesteps; computed when that changes */
@@ -415,7 +416,8 @@ snn_status snn_session_run(snn_session *s, const float *images, size_t batch, co
 #pragma omp parallel num_threads((int)s->threads)
   {
     const size_t rank = (size_t)omp_get_thread_num(), size = (size_t)omp_get_num_threads();
-    const snn_team team = image_a_thread ? (snn_team){0, 1} : (snn_team){(uint32_t)rank, (uint32_t)size};
+    snn_team team = {.size = 1};
+    if (!image_a_thread) team = (snn_team){(uint32_t)rank, (uint32_t)size, &s->meeting};
     const size_t first = image_a_thread ? rank : 0, stride = image_a_thread ? size : 1;
     lane *l = &s->lanes[first];
     for (size_t i = first; i < batch; i += stride) {
@@ -444,7 +446,8 @@ snn_status snn_session_reference(snn_session *s, const float *images, size_t bat
 #pragma omp parallel num_threads((int)s->threads)
   {
     const uint32_t rank = (uint32_t)omp_get_thread_num(), size = (uint32_t)omp_get_num_threads();
-    const snn_team team = image_a_thread ? (snn_team){0, 1} : (snn_team){rank, size};
+    snn_team team = {.size = 1};
+    if (!image_a_thread) team = (snn_team){rank, size, &s->meeting};
     lane *l = &s->lanes[image_a_thread ? rank : 0];
     uint32_t meeting = 0;
     snn_status ended = SNN_OK;

@@ -5,18 +5,7 @@
 #include "neurons/neurons.h"
 #include "neurons/potentials.h"
 #include "sim/plan.h"
-
-/* The threads that share one image. */
-typedef struct snn_team {
-  uint32_t rank, size;
-} snn_team;
-
-/* Rank's share of n items: [*begin, *end). The same for every call, so that the state an item owns stays with one
- * thread. */
-static inline void snn_team_share(snn_team team, size_t n, size_t *begin, size_t *end) {
-  *begin = n * team.rank / team.size;
-  *end = n * (team.rank + 1) / team.size;
-}
+#include "sim/team.h"
 
 /* Operations counted for one image, [n_nodes] each, or [steps][n_nodes]; shared by the team, added to atomically. */
 typedef struct snn_counters {

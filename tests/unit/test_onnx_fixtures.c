@@ -46,7 +46,7 @@ static void set_thresholds(snn_network *net, const float *image) {
   assert_int_equal(snn_reference_create(net, &r, &err), SNN_OK);
   float *values = calloc(r.elements, sizeof *values);
   assert_non_null(values);
-  snn_reference_run(&r, snn_kernels_get(), (snn_team){0, 1}, image, values);
+  snn_reference_run(&r, snn_kernels_get(), (snn_team){.size = 1}, image, values);
   for (uint32_t i = 0; i < net->n_nodes; i++) {
     snn_node *n = &net->nodes[i];
     if (n->kind != SNN_LAYER_NEURON) continue;

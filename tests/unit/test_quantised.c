@@ -69,7 +69,7 @@ static void assert_counts(builder *b, const float *images, uint32_t levels, floa
     snn_observer_options opt = {
         .neuron = snn_neuron_model_get(SNN_NEURON_ASG), .timesteps = levels, .threads = 1, .tau = 0.9f};
     assert_int_equal(snn_observer_create(b->net, image, 1, &opt, &o, &err), SNN_OK);
-    snn_reference_run(&r, snn_kernels_get(), (snn_team){0, 1}, image, values);
+    snn_reference_run(&r, snn_kernels_get(), (snn_team){.size = 1}, image, values);
     uint64_t fired = 0, below = 0;
     for (uint32_t s = 0; s < snn_observer_plan(o)->n_stages; s++) {
       const snn_stage *stage = &snn_observer_plan(o)->stages[s];
