@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels/int8.h"
 #include "kernels/kernels.h"
 #include "snn/session.h"
 
@@ -114,6 +115,13 @@ static uint64_t step(const snn_kernels *k, kernel which, const layer *l, const a
   return done;
 }
 
+static void print(const char *table, const char *name, const layer *l, uint32_t percent, uint64_t ns, uint64_t done) {
+  printf(
+      "{\"table\": \"%s\", \"kernel\": \"%s\", \"layer\": \"%s\", \"rate\": %g, \"ns\": %llu, \"ps_per_operation\": "
+      "%.1f}\n",
+      table, name, l->name, percent / 100.0, (unsigned long long)ns, done ? 1000.0 * (double)ns / (double)done : 0.0);
+}
+
 static void measure(const snn_kernels *k, kernel which, const layer *l, const arrays *a, uint32_t percent) {
   uint64_t best = UINT64_MAX, done = 0;
   for (int r = 0; r <= REPETITIONS; r++) { /* the first warms the caches */
@@ -123,11 +131,34 @@ static void measure(const snn_kernels *k, kernel which, const layer *l, const ar
     const uint64_t ns = snn_clock_ns() - begin;
     if (r && ns < best) best = ns;
   }
-  printf(
-      "{\"table\": \"%s\", \"kernel\": \"%s\", \"layer\": \"%s\", \"rate\": %g, \"ns\": %llu, \"ps_per_operation\": "
-      "%.1f}\n",
-      k->name, names[which], l->name, percent / 100.0, (unsigned long long)best,
-      done ? 1000.0 * (double)best / (double)done : 0.0);
+  print(k->name, names[which], l, percent, best, done);
+}
+
+/* Rows of int8 weights, as many a position as spikes fall into its receptive field; accumulates count all lanes. */
+static bool measure_int8(const snn_int8_kernels *k, const layer *l, uint32_t percent) {
+  const uint32_t n_rows = l->kernel * l->kernel * l->in, n = n_rows * percent / 100;
+  const uint32_t all = snn_words(l->out), groups = all < SNN_INT8_GROUPS ? all : SNN_INT8_GROUPS;
+  const size_t lanes = (size_t)groups * SNN_LANES, bytes = n_rows * lanes, positions = (size_t)l->side * l->side;
+  int8_t *weights = aligned_alloc(64, bytes);
+  int32_t *acc = aligned_alloc(64, lanes * sizeof *acc);
+  uint32_t *rows = malloc((positions * n + 1) * sizeof *rows), state = 97531;
+  uint64_t best = UINT64_MAX;
+  if (!weights || !acc || !rows) return false;
+  for (size_t i = 0; i < bytes; i++) weights[i] = (int8_t)draw(&state);
+  for (size_t i = 0; i < positions * n; i++) /* ascending, as they are listed */
+    rows[i] = (uint32_t)(i % n) * (n_rows / n) + draw(&state) % (n_rows / n);
+  for (int r = 0; r <= REPETITIONS; r++) {
+    const uint64_t begin = snn_clock_ns();
+    for (uint32_t block = 0; block < all; block += groups)
+      for (size_t p = 0; p < positions; p++) k->add_rows(weights, groups, rows + p * n, n, false, acc);
+    const uint64_t ns = snn_clock_ns() - begin;
+    if (r && ns < best) best = ns;
+  }
+  print(k->name, "int8_rows", l, percent, best, positions * n * ((all + groups - 1) / groups) * lanes);
+  free(weights);
+  free(acc);
+  free(rows);
+  return true;
 }
 
 int main(void) {
@@ -142,6 +173,9 @@ int main(void) {
           measure(snn_kernels_available(t), which, &layers[i], &a, which <= COUNTS ? rates[r] : 100);
         }
     release(&a);
+    for (unsigned t = 0; snn_int8_kernels_available(t); t++)
+      for (size_t r = 0; r < sizeof rates / sizeof *rates; r++)
+        if (!measure_int8(snn_int8_kernels_available(t), &layers[i], rates[r])) return 1;
   }
   return 0;
 }
