@@ -13,6 +13,8 @@
 #include "sim/int8_numbers.h"
 #include "sim/stage.h"
 
+enum { SNN_INT8_MOST_CHUNK = 64 }; /* steps */
+
 /* Where things lie in a lane's memory, in bytes. */
 typedef struct snn_int8_place {
   size_t edge;     /* by node */

@@ -7,7 +7,7 @@
 
 #include "sim/int8_lists.h"
 
-enum { BLOCK_LANES = SNN_INT8_GROUPS * SNN_LANES, MOST_STEPS = 64, MOST_WIRES = 4 };
+enum { BLOCK_LANES = SNN_INT8_GROUPS * SNN_LANES, MOST_STEPS = SNN_INT8_MOST_CHUNK, MOST_WIRES = 4 };
 
 /* A stage while it runs: what its items share. */
 typedef struct stage_run {

@@ -18,7 +18,7 @@
 #include "sim/int8.h"
 #include "sim/reference.h"
 
-enum { DEFAULT_CHUNK = 16, DEFAULT_INT8_CHUNK = 32, MAX_CHUNK = 64, MAX_THREADS = 1024 };
+enum { DEFAULT_CHUNK = 16, DEFAULT_INT8_CHUNK = 32, MAX_CHUNK = SNN_INT8_MOST_CHUNK, MAX_THREADS = 1024 };
 
 /* What one image at a time runs in. */
 typedef struct lane {
