@@ -97,7 +97,8 @@ static void run_pictures(check *c, const float *images, size_t n, bool layers) {
   for (size_t i = 0; i < n; i++) {
     float *const *workspaces = c->workspaces + (size_t)omp_get_thread_num() * NETWORKS;
     for (int k = 0; k < NETWORKS; k++) {
-      snn_reference_run(&c->references[k], snn_kernels_get(), (snn_team){.size = 1}, images + i * pixels, workspaces[k]);
+      snn_reference_run(&c->references[k], snn_kernels_get(), (snn_team){.size = 1}, images + i * pixels,
+                        workspaces[k]);
       if (c->scores[k])
         memcpy(c->scores[k] + i * classes, workspaces[k] + c->references[k].offsets[c->nets[k]->n_nodes - 1],
                classes * sizeof(float));
