@@ -88,7 +88,7 @@ static snn_stage_context context(const snn_observer *o, uint32_t thread) {
       .neuron = o->opt.neuron,
       .counters = {.spikes = counters, .synaptic_operations = counters + edges, .macs = counters + 2 * (size_t)edges},
       .memory = o->memory[thread],
-      .team = {0, 1},
+      .team = {.size = 1},
       .timesteps = o->opt.timesteps,
       .tau = o->opt.tau,
       .shift = !o->opt.shift              ? 0.0f
