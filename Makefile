@@ -121,6 +121,7 @@ $(BUILD)/spikectl: $(call objects,$(SPIKECTL_SOURCES))
 $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(call objects,$(SUPPORT_SOURCES)) $(SERVER_LIB) $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(LDFLAGS_ALL) $^ $(LDLIBS) -lcmocka -o $@
+$(BUILD)/unit/test_allocations: private LDFLAGS_ALL += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=mmap # to count
 $(BUILD)/unit/test_oip: private LDFLAGS_ALL += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc # to refuse memory
 $(call objects,$(UNIT_SOURCES) $(SUPPORT_SOURCES)): CPPFLAGS_ALL += -I. -Itests
 

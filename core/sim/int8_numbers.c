@@ -204,14 +204,15 @@ static void make_numbers(const snn_int8_scaled *s, const snn_network *net, snn_i
   }
 }
 
+bool snn_int8_is_scaled_by(const snn_int8_scaled *s, const snn_network *net, const float *factors) {
+  for (uint32_t i = 0; i < net->n_nodes; i++)
+    if (s->factors[i] != (factors ? factors[i] : 1.0f)) return false;
+  return true;
+}
+
 void snn_int8_scale(snn_int8_scaled *s, const snn_network *net, const float *factors) {
-  bool differs = false;
-  for (uint32_t i = 0; i < net->n_nodes; i++) {
-    const float factor = factors ? factors[i] : 1.0f;
-    differs = differs || s->factors[i] != factor;
-    s->factors[i] = factor;
-  }
-  if (!differs) return;
+  if (snn_int8_is_scaled_by(s, net, factors)) return;
+  for (uint32_t i = 0; i < net->n_nodes; i++) s->factors[i] = factors ? factors[i] : 1.0f;
   const size_t n = (size_t)net->n_nodes + 1;
   memset(s->shares.most, 0, n * sizeof *s->shares.most);
   memset(s->shares.theta_most, 0, n * sizeof *s->shares.theta_most);

@@ -39,6 +39,9 @@ snn_status snn_int8_scaled_create(const snn_int8_model *m, const snn_network *ne
                                   snn_error *err);
 void snn_int8_scaled_free(snn_int8_scaled *s);
 
+/* Are these the factors it has? */
+bool snn_int8_is_scaled_by(const snn_int8_scaled *s, const snn_network *net, const float *factors);
+
 /* Derive all numbers for other factors, NULL: none; nothing is done for those it has. snn_int8_most_timesteps must have
  * accepted them. Allocates nothing. */
 void snn_int8_scale(snn_int8_scaled *s, const snn_network *net, const float *factors);

@@ -208,6 +208,13 @@ static snn_status check_int8(const snn_session *s, const snn_run_options *run, s
   const snn_int8_model *model = s->int8.model;
   snn_error why = {0};
   if (s->watch) return snn_fail(err, SNN_ERR_ARGUMENT, "precision", "int8: a look into layers takes float32");
+  snn_table_choice choice;
+  const float *factors = snn_init_needs_table(run->init) && snn_run_table(s->net, run, &choice)
+                             ? snn_calibration_factors(choice.calibration, choice.table)
+                             : NULL;
+  if (model && run->encoding == SNN_ENCODING_DIRECT && run->readout == SNN_READOUT_POTENTIAL &&
+      run->timesteps <= model->most_timesteps && snn_int8_is_scaled_by(s->int8.scaled, s->net, factors))
+    return SNN_OK; /* as the last run, which costs no memory */
   snn_status status = snn_int8_takes(s->net, run, &why);
   if (status == SNN_OK && !model) status = snn_int8_prepare(s->net, 1, &model, &why);
   if (status == SNN_OK) return SNN_OK;
