@@ -85,7 +85,7 @@ static void add_dense(const snn_int8_context *ctx, const part *it, uint32_t t, s
     ctx->sim->whole.kernels->sum(term->dense + it->first * snn_dense_row(a), it->vectors,
                                  &ctx->sim->whole.runs[it->index][t], of_plane, it->n, shift, acc);
   }
-  for (uint32_t i = 0; acc == other && i < lanes; i++) to->acc[i] += other[i];
+  for (uint32_t i = 0; acc != to->acc && i < lanes; i++) to->acc[i] += acc[i];
   to->has_acc = true;
 }
 
