@@ -15,13 +15,12 @@
 #include <string.h>
 
 enum {
-  SNN_LANES = 64,         /* of a group: one word of spikes */
-  SNN_INT8_MOST = 127,    /* largest weight, either sign */
-  SNN_INT8_PIECE = 256,   /* rows a 16-bit lane holds: 256 * 127 = 32512, and 256 * 255 = 65280 without sign */
-  SNN_INT8_GROUPS = 8,    /* groups a call handles at most */
-  SNN_EVENT_SLACK = 64,   /* elements that `list` and `currents` may write, and the latter read, behind the last */
-  SNN_TAU_BITS = 15,      /* of the fixed-point share a leaking potential keeps */
-  SNN_DENSE_POSITIONS = 6 /* input positions `dense` handles at most */
+  SNN_LANES = 64,       /* of a group: one word of spikes */
+  SNN_INT8_MOST = 127,  /* largest weight, either sign */
+  SNN_INT8_PIECE = 256, /* rows a 16-bit lane holds: 256 * 127 = 32512, and 256 * 255 = 65280 without sign */
+  SNN_INT8_GROUPS = 8,  /* groups a call handles at most */
+  SNN_EVENT_SLACK = 64, /* elements that `list` and `currents` may write, and the latter read, behind the last */
+  SNN_TAU_BITS = 15     /* of the fixed-point share a leaking potential keeps */
 };
 
 /* Where lane `lane` of a group lies in its 64 bytes. */
@@ -127,18 +126,11 @@ typedef struct snn_int8_kernels {
   void (*steps)(snn_int8_reset model, const snn_int8_neurons *p, const snn_int8_sources *from, uint32_t n_steps,
                 uint64_t valid, uint64_t *plus, uint64_t *minus, uint32_t *spikes);
 
-  /* All T steps at once, acc being totals: counts = clamp(floor((I + v + theta - level) / theta), 0, T). Returns their
-   * sum over the lanes, the last group's masked. */
-  uint64_t (*count)(const snn_int8_neurons *p, uint32_t groups, uint64_t valid, int32_t timesteps, int32_t *counts);
-
   /* Set bits of n times `each` words, `stride` words apart. */
   uint64_t (*popcount)(const uint64_t *words, size_t stride, size_t n, size_t each);
 
-  /* acc[i][64] += sum over c < 4 * quads of x[i][c] * w[c], for n <= SNN_DENSE_POSITIONS inputs of unsigned bytes;
-   * w: [quads][64][4], in lane order and without offset (snn_int8_kernels.interleave makes it). */
-  void (*dense)(const int8_t *weights, uint32_t quads, const uint8_t *const *x, uint32_t n, int32_t (*acc)[SNN_LANES]);
-
-  /* Weights for `dense` from n_rows rows (a multiple of 4), `stride` bytes apart. */
+  /* Rows as the dense kernels want them (dense.h), [n_rows / 4][64][4], without offset: n_rows of them, a multiple of
+   * 4, `stride` bytes apart. */
   void (*interleave)(const int8_t *rows, size_t stride, uint32_t n_rows, int8_t *to);
 } snn_int8_kernels;
 

@@ -115,33 +115,6 @@ static inline void sum_rows_of(const int8_t *weights, uint32_t groups, const uin
 
 #include "kernels/int8_steps.h"
 
-/* Products of a byte without sign and one with sign, in 16 bits each so that nothing saturates: 255 * 127 < 2^15, and
- * vpmaddwd adds pairs in 32. */
-static void dense(const int8_t *weights, uint32_t quads, const uint8_t *const *x, uint32_t n,
-                  int32_t (*acc)[SNN_LANES]) {
-  for (uint32_t i = 0; i < n; i++)
-    for (uint32_t lane = 0; lane < SNN_LANES; lane += 16) {
-      __m256i sum[4]; /* four lanes each, two partial sums a lane */
-      for (int k = 0; k < 4; k++) sum[k] = _mm256_setzero_si256();
-      for (uint32_t q = 0; q < quads; q++) {
-        int32_t four;
-        memcpy(&four, x[i] + 4 * (size_t)q, sizeof four);
-        if (!four) continue;
-        const __m256i in = _mm256_cvtepu8_epi16(_mm_set1_epi32(four));
-        const int8_t *w = weights + ((size_t)q * SNN_LANES + lane) * 4;
-        for (int k = 0; k < 4; k++)
-          sum[k] = _mm256_add_epi32(
-              sum[k], _mm256_madd_epi16(
-                          in, _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)(w + 16 * k)))));
-      }
-      for (int k = 0; k < 4; k++) {
-        int32_t pairs[8];
-        _mm256_storeu_si256((__m256i *)(void *)pairs, sum[k]);
-        for (int j = 0; j < 4; j++) acc[i][lane + 4 * (uint32_t)k + (uint32_t)j] += pairs[2 * j] + pairs[2 * j + 1];
-      }
-    }
-}
-
 static void interleave(const int8_t *rows, size_t stride, uint32_t n_rows, int8_t *to) {
   snn_int8_scalar.interleave(rows, stride, n_rows, to);
 }
@@ -154,8 +127,6 @@ const snn_int8_kernels snn_int8_avx2 = {.name = "avx2",
                                         .add_rounded = add_rounded,
                                         .fire = fire,
                                         .steps = steps,
-                                        .count = count,
                                         .popcount = popcount,
-                                        .dense = dense,
                                         .interleave = interleave};
 #endif

@@ -152,40 +152,6 @@ static inline __attribute__((always_inline)) void sum_rows_of(const int8_t *weig
 
 #include "kernels/int8_steps.h"
 
-/* Four bytes of every input times four rows at a time: 64 multiply-adds an instruction. */
-static inline __attribute__((always_inline)) void dense_n(const int8_t *weights, uint32_t quads,
-                                                          const uint8_t *const *x, const int n,
-                                                          int32_t (*acc)[SNN_LANES]) {
-  __m512i sum[SNN_DENSE_POSITIONS][4];
-  _Pragma("GCC unroll 6") for (int i = 0; i < n; i++) _Pragma("GCC unroll 4") for (int k = 0; k < 4; k++) sum[i][k] =
-      _mm512_loadu_si512(acc[i] + 16 * k);
-  for (uint32_t q = 0; q < quads; q++) {
-    const int8_t *w = weights + (size_t)q * 4 * SNN_LANES;
-    const __m512i row[4] = {_mm512_loadu_si512(w), _mm512_loadu_si512(w + 64), _mm512_loadu_si512(w + 128),
-                            _mm512_loadu_si512(w + 192)};
-    _Pragma("GCC unroll 6") for (int i = 0; i < n; i++) {
-      int32_t four;
-      memcpy(&four, x[i] + 4 * (size_t)q, sizeof four);
-      const __m512i in = _mm512_set1_epi32(four);
-      _Pragma("GCC unroll 4") for (int k = 0; k < 4; k++) sum[i][k] = _mm512_dpbusd_epi32(sum[i][k], in, row[k]);
-    }
-  }
-  _Pragma("GCC unroll 6") for (int i = 0; i < n; i++) _Pragma("GCC unroll 4") for (int k = 0; k < 4; k++)
-      _mm512_storeu_si512(acc[i] + 16 * k, sum[i][k]);
-}
-
-static void dense(const int8_t *weights, uint32_t quads, const uint8_t *const *x, uint32_t n,
-                  int32_t (*acc)[SNN_LANES]) {
-  switch (n) {
-    case 1: dense_n(weights, quads, x, 1, acc); break;
-    case 2: dense_n(weights, quads, x, 2, acc); break;
-    case 3: dense_n(weights, quads, x, 3, acc); break;
-    case 4: dense_n(weights, quads, x, 4, acc); break;
-    case 5: dense_n(weights, quads, x, 5, acc); break;
-    default: dense_n(weights, quads, x, 6, acc); break;
-  }
-}
-
 /* Low bytes are lanes 0..31, high bytes 32..63: split, then four rows are zipped to [lane][4]. */
 static void interleave(const int8_t *rows, size_t stride, uint32_t n_rows, int8_t *to) {
   const __m512i split =
@@ -223,8 +189,6 @@ const snn_int8_kernels snn_int8_avx512 = {.name = "avx512",
                                           .add_rounded = add_rounded,
                                           .fire = fire,
                                           .steps = steps,
-                                          .count = count,
                                           .popcount = popcount,
-                                          .dense = dense,
                                           .interleave = interleave};
 #endif

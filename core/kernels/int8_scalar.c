@@ -112,32 +112,11 @@ static void steps(snn_int8_reset model, const snn_int8_neurons *p, const snn_int
   }
 }
 
-static uint64_t count(const snn_int8_neurons *p, uint32_t groups, uint64_t valid, int32_t timesteps, int32_t *counts) {
-  uint64_t spikes = 0;
-  for (uint32_t i = 0; i < groups * SNN_LANES; i++) {
-    int32_t x = current(p, i) + p->v[i] + (p->theta[i] - p->level[i]);
-    int32_t n = x < 0 ? 0 : x / p->theta[i];
-    if (n > timesteps) n = timesteps;
-    if (i / SNN_LANES + 1 == groups && !(valid >> (i % SNN_LANES) & 1)) n = 0;
-    counts[i] = n;
-    spikes += (uint64_t)n;
-  }
-  return spikes;
-}
-
 static uint64_t popcount(const uint64_t *words, size_t stride, size_t n, size_t each) {
   uint64_t sum = 0;
   for (size_t i = 0; i < n; i++)
     for (size_t w = 0; w < each; w++) sum += (uint64_t)__builtin_popcountll(words[i * stride + w]);
   return sum;
-}
-
-static void dense(const int8_t *weights, uint32_t quads, const uint8_t *const *x, uint32_t n,
-                  int32_t (*acc)[SNN_LANES]) {
-  for (uint32_t i = 0; i < n; i++)
-    for (uint32_t c = 0; c < 4 * quads; c++)
-      for (uint32_t lane = 0; lane < SNN_LANES; lane++)
-        acc[i][lane] += x[i][c] * weights[(size_t)(c / 4) * 4 * SNN_LANES + 4 * lane + c % 4];
 }
 
 static void interleave(const int8_t *rows, size_t stride, uint32_t n_rows, int8_t *to) {
@@ -154,7 +133,5 @@ const snn_int8_kernels snn_int8_scalar = {.name = "scalar",
                                           .add_rounded = add_rounded,
                                           .fire = fire,
                                           .steps = steps,
-                                          .count = count,
                                           .popcount = popcount,
-                                          .dense = dense,
                                           .interleave = interleave};

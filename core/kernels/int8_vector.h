@@ -6,7 +6,6 @@
 #include "kernels/int8.h"
 
 typedef int32_t ivec __attribute__((vector_size(VECTOR_BYTES)));
-typedef float fvec __attribute__((vector_size(VECTOR_BYTES)));
 typedef int32_t loose_ivec __attribute__((vector_size(VECTOR_BYTES), aligned(4), may_alias));
 
 enum { STEP = VECTOR_BYTES / 4 };
@@ -92,30 +91,6 @@ static uint64_t fire(snn_int8_reset model, const snn_int8_neurons *p, uint32_t g
 }
 
 /* x / theta by a float estimate, which is off by one at most for quotients up to T <= 4096, then put right. */
-static uint64_t count(const snn_int8_neurons *p, uint32_t groups, uint64_t valid, int32_t timesteps, int32_t *counts) {
-  ivec sum = {0};
-  const ivec most = (ivec){0} + timesteps;
-  for (uint32_t i = 0; i < groups * SNN_LANES; i += STEP) {
-    ivec theta = load(p->theta + i), x = current(p, i) + load(p->v + i) + (theta - load(p->level + i));
-    x &= x > 0;
-    fvec ratio = __builtin_convertvector(x, fvec) / __builtin_convertvector(theta, fvec);
-    fvec limit = __builtin_convertvector(most, fvec);
-    ivec over = (ivec)(ratio > limit);
-    ivec n = __builtin_convertvector((fvec)(((ivec)ratio & ~over) | ((ivec)limit & over)), ivec);
-    ivec rest = x - n * theta;
-    n += rest < 0;
-    n -= (rest >= theta) & (n < most);
-    if (i / SNN_LANES + 1 == groups && ~valid)
-      for (uint32_t k = 0; k < STEP; k++)
-        if (!(valid >> (i % SNN_LANES + k) & 1)) n[k] = 0;
-    store(counts + i, n);
-    sum += n;
-  }
-  uint64_t spikes = 0;
-  for (uint32_t k = 0; k < STEP; k++) spikes += (uint64_t)(uint32_t)sum[k];
-  return spikes;
-}
-
 static uint64_t popcount(const uint64_t *words, size_t stride, size_t n, size_t each) {
   uint64_t sum = 0;
   for (size_t i = 0; i < n; i++)

@@ -43,8 +43,6 @@ typedef struct snn_int8_scratch {
   uint32_t *rows;
   snn_int8_span *spans;
   snn_int8_room lists;
-  int8_t *dense; /* one group's weights, as `dense` wants them */
-  uint8_t *zeros;
 } snn_int8_scratch;
 
 /* What a run sets for a stage; arrays have [lanes]. */

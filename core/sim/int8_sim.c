@@ -96,7 +96,7 @@ static bool measure_lists(const snn_int8_sim *s, const snn_int8_layer *layer, ui
 
 /* The most that any layer asks of a thread's scratch. */
 static snn_status make_scratch(snn_int8_sim *s, uint32_t threads, uint32_t chunk, snn_error *err) {
-  size_t rows = 1, dense = 1, zeros = 4;
+  size_t rows = 1;
   snn_int8_lists_size lists = {1, 1, 1, 1};
   for (uint32_t i = 0; i < s->plan->n_stages; i++) {
     const snn_int8_layer *layer = &s->model->layers[i];
@@ -104,14 +104,10 @@ static snn_status make_scratch(snn_int8_sim *s, uint32_t threads, uint32_t chunk
     for (uint32_t t = 0; t < layer->n_terms; t++) {
       const snn_int8_term *term = &layer->terms[t];
       if (!term->is_conv || term->is_grouped) continue;
-      size_t here = (size_t)term->conv.kernel_h * term->columns, events, bytes;
-      size_t padded = snn_int8_padded(term->conv.in_c);
-      if (!snn_mul(here * padded, SNN_LANES, &bytes) ||
-          !snn_mul(here * term->conv.in_c, s->model->multiplicity[term->source], &events) || events > 1 << 26)
+      size_t here = (size_t)term->conv.kernel_h * term->columns, events;
+      if (!snn_mul(here * term->conv.in_c, s->model->multiplicity[term->source], &events) || events > 1 << 26)
         return too_large(err);
       if (events > rows) rows = events;
-      if (bytes > dense) dense = bytes;
-      if (padded > zeros) zeros = padded;
     }
   }
   s->scratch = snn_arena_alloc(&s->arena, threads, sizeof *s->scratch);
@@ -122,9 +118,7 @@ static snn_status make_scratch(snn_int8_sim *s, uint32_t threads, uint32_t chunk
     x->lists.held = snn_arena_alloc(&s->arena, lists.held, sizeof *x->lists.held);
     x->lists.ends = snn_arena_alloc(&s->arena, lists.ends, sizeof *x->lists.ends);
     x->lists.entries = snn_arena_alloc(&s->arena, lists.entries, sizeof *x->lists.entries);
-    x->dense = snn_arena_alloc(&s->arena, dense, 1);
-    x->zeros = snn_arena_alloc(&s->arena, zeros, 1);
-    if (!x->rows || !x->spans || !x->lists.held || !x->lists.ends || !x->lists.entries || !x->dense || !x->zeros)
+    if (!x->rows || !x->spans || !x->lists.held || !x->lists.ends || !x->lists.entries)
       return snn_fail_memory(err, "a simulation session");
   }
   return s->scratch ? SNN_OK : snn_fail_memory(err, "a simulation session");
