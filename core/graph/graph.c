@@ -28,10 +28,16 @@ snn_network *snn_network_new(void) {
   return net;
 }
 
+void snn_graph_forget_forms(snn_network *net) {
+  if (net->shared->value) net->shared->free(net->shared->value);
+  net->shared->value = NULL;
+  net->shared->refusal = (snn_error){0};
+}
+
 void snn_network_free(snn_network *net) {
   if (!net) return;
   if (net->shared) {
-    if (net->shared->value) net->shared->free(net->shared->value);
+    snn_graph_forget_forms(net);
     pthread_mutex_destroy(&net->shared->lock);
     free(net->shared);
   }
@@ -282,6 +288,7 @@ snn_status snn_graph_add(snn_network *net, const snn_node *node, uint32_t *index
 }
 
 snn_status snn_graph_finish(snn_network *net, bool need_thresholds, snn_error *err) {
+  snn_graph_forget_forms(net);
   if (net->n_nodes < 2) return snn_fail(err, SNN_ERR_FORMAT, NULL, "a network needs an input and at least one layer");
   const snn_node *last = &net->nodes[net->n_nodes - 1];
   for (uint32_t i = 0; i + 1 < net->n_nodes; i++)

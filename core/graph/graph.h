@@ -96,6 +96,7 @@ typedef struct snn_shared {
   pthread_mutex_t lock;
   void *value; /* NULL until it is made */
   void (*free)(void *value);
+  snn_error refusal; /* why it cannot be made: UNSUPPORTED once that is known, else OK */
 } snn_shared;
 
 /* Bytes of a model file that the network has in another form. */
@@ -138,6 +139,10 @@ snn_status snn_graph_add(snn_network *net, const snn_node *node, uint32_t *index
 /* Check the whole: one input node at 0, every node used, the last node the only output, of shape {classes,1,1} and not
  * a neuron; labels fit; with `need_thresholds` every neuron layer has them. Errors: FORMAT. */
 snn_status snn_graph_finish(snn_network *net, bool need_thresholds, snn_error *err);
+
+/* Forget what sessions have made of the network, none of which may be left, because it changes: snn_graph_finish and
+ * snn_graph_rewrite do. */
+void snn_graph_forget_forms(snn_network *net);
 
 /* Output extent of a window over an input extent; false when the window does not fit. */
 bool snn_window_output(const snn_window *w, uint32_t in_h, uint32_t in_w, uint32_t *out_h, uint32_t *out_w);

@@ -129,6 +129,7 @@ cleanup:
 
 snn_status snn_graph_rewrite(snn_network *net, snn_error *err) {
   if (net->n_nodes == 0) return snn_fail(err, SNN_ERR_FORMAT, NULL, "the graph is empty");
+  snn_graph_forget_forms(net);
   snn_status status = fold_affines(net, err);
   if (status != SNN_OK) return status;
   pool_before_neurons(net);

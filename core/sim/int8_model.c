@@ -269,6 +269,7 @@ static snn_status make_conv(maker *k, const snn_stage *stage, const snn_int8_lay
   int32_t *positive = snn_arena_alloc(&k->m->arena, a->out_c, sizeof *positive),
           *negative = snn_arena_alloc(&k->m->arena, a->out_c, sizeof *negative);
   if (!weights || !positive || !negative || !find_reach(k, to)) return snn_fail_memory(k->err, "the int8 network");
+  snn_expect_all(weights, bytes);
   snn_int8_packing packing = {.conv = a,
                               .amplitude = k->amplitude[from->source],
                               .unit = k->coarse[root(k, key_of(k, stage))],
@@ -289,6 +290,7 @@ static snn_status make_conv(maker *k, const snn_stage *stage, const snn_int8_lay
     const size_t row = snn_dense_row(a), lanes = (a->out_c + SNN_DENSE_LANES - 1) / SNN_DENSE_LANES * SNN_DENSE_LANES;
     int8_t *dense = snn_arena_alloc(&k->m->arena, row, lanes);
     if (!dense) return snn_fail_memory(k->err, "the int8 network");
+    snn_expect_all(dense, row * lanes);
     snn_dense_pack(layer, to, k->threads, dense);
     k->m->bytes += row * lanes;
     to->dense = dense;
@@ -391,11 +393,17 @@ snn_status snn_int8_prepare(const snn_network *net, uint32_t threads, const snn_
   snn_shared *shared = net->shared;
   snn_status status = SNN_OK;
   pthread_mutex_lock(&shared->lock);
-  if (!shared->value) {
+  if (!shared->value && shared->refusal.status == SNN_OK) {
     snn_int8_model *made = NULL;
-    status = make_model(net, threads, &made, err);
+    snn_error why = {0};
+    status = make_model(net, threads, &made, &why);
+    if (status == SNN_ERR_UNSUPPORTED) shared->refusal = why; /* it will always be so */
+    if (status != SNN_OK && err) *err = why;
     shared->value = made;
     shared->free = free_model;
+  } else if (!shared->value) {
+    status = shared->refusal.status;
+    if (err) *err = shared->refusal;
   }
   if (status == SNN_OK) *out = shared->value;
   pthread_mutex_unlock(&shared->lock);
@@ -415,7 +423,12 @@ snn_status snn_int8_takes(const snn_network *net, const snn_run_options *run, sn
   snn_shared *shared = net->shared;
   pthread_mutex_lock(&shared->lock);
   const snn_int8_model *m = shared->value; /* which nobody changes any more */
+  const snn_error refusal = shared->refusal;
   pthread_mutex_unlock(&shared->lock);
+  if (refusal.status != SNN_OK) {
+    if (err) *err = refusal;
+    return refusal.status;
+  }
   if (!m) return check(net, factors, err);
   uint32_t most = m->most_timesteps;
   snn_status status = factors ? snn_int8_most_timesteps(m, net, factors, &most, err) : SNN_OK;
