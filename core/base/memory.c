@@ -13,7 +13,7 @@
 #endif
 #endif
 
-enum { ALIGNMENT = 64, BLOCK_BYTES = 16 * 1024, PAGES_BYTES = 256 * 1024 };
+enum { ALIGNMENT = 64, BLOCK_BYTES = 16 * 1024, PAGES_BYTES = 256 * 1024, HUGE_PAGE = 2 * 1024 * 1024 };
 
 struct snn_arena_block {
   snn_arena_block *next;
@@ -47,6 +47,12 @@ void *snn_alloc_pages(size_t n, size_t size) {
   *(size_t *)p = bytes;
   return (char *)p + ALIGNMENT;
 #endif
+}
+
+void snn_expect_all(void *p, size_t n_bytes) {
+  const uintptr_t begin = ((uintptr_t)p + HUGE_PAGE - 1) & ~(uintptr_t)(HUGE_PAGE - 1),
+                  end = ((uintptr_t)p + n_bytes) & ~(uintptr_t)(HUGE_PAGE - 1);
+  if (begin < end) (void)madvise((void *)begin, end - begin, MADV_HUGEPAGE); /* only advice */
 }
 
 void snn_free_pages(void *p) {

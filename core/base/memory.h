@@ -22,6 +22,10 @@ void *snn_alloc_array(size_t n, size_t size);
 void *snn_alloc_pages(size_t n, size_t size);
 void snn_free_pages(void *p);
 
+/* Say that all of these bytes, of whichever allocation, will soon be written: whole huge pages among them are then
+ * taken at one fault each instead of 512, which is most of the time that large weights take to load. */
+void snn_expect_all(void *p, size_t n_bytes);
+
 typedef struct snn_arena_block snn_arena_block;
 
 /* A zero-initialised struct is an empty arena. One owner, not thread-safe. */

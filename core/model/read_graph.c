@@ -80,6 +80,7 @@ static snn_status expand_weights(const graph_reader *r, const char *layer, const
   float *w = snn_arena_alloc(&r->net->arena, t->n_elements, sizeof *w);
   snn_spare *spare = snn_arena_alloc(&r->net->arena, 1, sizeof *spare);
   if (!w || !spare) return snn_fail_memory(r->err, t->name);
+  snn_expect_all(w, t->n_elements * sizeof *w);
   *spare = (snn_spare){t->bytes, t->n_bytes, r->net->spares};
   r->net->spares = spare;
   switch (t->dtype) {
