@@ -169,6 +169,7 @@ static void make_thresholds(const snn_network *net, float factor, snn_int8_layer
   const snn_node *n = &net->nodes[layer->node];
   int32_t *fire = (int32_t *)(uintptr_t)layer->fire, *half = (int32_t *)(uintptr_t)layer->half_fire,
           *theta = (int32_t *)(uintptr_t)layer->theta;
+  assert(layer->channels > 0); /* the graph refuses empty shapes */
   for (uint32_t lane = 0; lane < layer->lanes; lane++) {
     const uint32_t c = lane % layer->channels;
     fire[lane] = half[lane] = theta[lane] = UNUSED_LEVEL;

@@ -63,16 +63,14 @@ static void add_dense(const snn_int8_context *ctx, const part *it, uint32_t t, s
   const snn_int8_map *map = &ctx->sim->whole.maps[term->source];
   const uint32_t padded = snn_int8_padded(a->in_c);
   const size_t plane = snn_int8_map_bytes(map, a->in_c);
-  const uint8_t *base = (const uint8_t *)ctx->memory + ctx->layout->nodes[term->source].edge, *x[SNN_DENSE_MOST];
+  const uint8_t *base = (const uint8_t *)ctx->memory + ctx->layout->nodes[term->source].edge, *x[SNN_DENSE_MOST],
+                *last = base;
   uint32_t row = (uint32_t)(it->position / a->out_w), column = (uint32_t)(it->position % a->out_w);
   for (uint32_t i = 0; i < SNN_DENSE_MOST; i++) {
-    if (i >= it->n) {
-      x[i] = x[it->n - 1];
-      continue;
-    }
     const size_t at = (size_t)(row * a->stride_h + map->top - a->pad_top) * map->pitch + column * a->stride_w +
                       map->left - a->pad_left;
-    x[i] = base + at * padded;
+    if (i < it->n) last = base + at * padded; /* positions behind the part's are its last once more */
+    x[i] = last;
     if (++column == a->out_w) column = 0, row++;
   }
   int32_t other[SNN_DENSE_MOST * SNN_LANES], *acc = to->has_acc ? other : to->acc;
