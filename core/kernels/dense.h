@@ -42,6 +42,14 @@ typedef struct snn_dense_kernels {
   uint64_t (*count)(const snn_int8_neurons *p, uint32_t lanes, int32_t timesteps, uint8_t *const *planes,
                     uint32_t n_planes);
 
+  /* Bits to bytes, of n steps whose `words` words lie behind each other: to[t * stride + c] = bit c, 1 or 0, for c < 64
+   * * words; with `add` += instead. */
+  void (*spread)(const uint64_t *bits, uint32_t words, uint32_t n, bool add, uint8_t *to, size_t stride);
+
+  /* What `sum` takes for an input and 64 channels, of what the integer table of the same name takes to add a row: as
+   * measured (tests/bench/SPEED.md). 0: not known, and steps are not summed by this table. */
+  float input_cost;
+
   /* The sum of n bytes. */
   uint64_t (*total)(const uint8_t *x, size_t n);
 } snn_dense_kernels;

@@ -66,5 +66,21 @@ static uint64_t total(const uint8_t *x, size_t n) {
   return parts[0] + parts[1] + parts[2] + parts[3] + rest;
 }
 
-const snn_dense_kernels snn_dense_avx2 = {.name = "avx2", .sum = sum, .count = count, .total = total};
+static void spread(const uint64_t *bits, uint32_t words, uint32_t n, bool add, uint8_t *to, size_t stride) {
+  const __m256i each = _mm256_set1_epi64x((long long)0x8040201008040201u), one = _mm256_set1_epi8(1);
+  const __m256i place =
+      _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3);
+  for (uint32_t t = 0; t < n; t++, bits += words, to += stride)
+    for (uint32_t i = 0; i < 2 * words; i++) {
+      const __m256i half = _mm256_set1_epi32((int)(uint32_t)(bits[i / 2] >> (i % 2 * 32)));
+      const __m256i set = _mm256_and_si256(_mm256_shuffle_epi8(half, place), each);
+      __m256i ones = _mm256_and_si256(_mm256_cmpeq_epi8(set, each), one);
+      __m256i *at = (__m256i *)(void *)(to + (size_t)i * 32);
+      if (add) ones = _mm256_add_epi8(_mm256_loadu_si256(at), ones);
+      _mm256_storeu_si256(at, ones);
+    }
+}
+
+const snn_dense_kernels snn_dense_avx2 = {
+    .name = "avx2", .sum = sum, .count = count, .spread = spread, .input_cost = 1.3f, .total = total};
 #endif

@@ -71,5 +71,15 @@ static uint64_t total(const uint8_t *x, size_t n) {
   return (uint64_t)_mm512_reduce_add_epi64(all);
 }
 
-const snn_dense_kernels snn_dense_avx512 = {.name = "avx512", .sum = sum, .count = count, .total = total};
+static void spread(const uint64_t *bits, uint32_t words, uint32_t n, bool add, uint8_t *to, size_t stride) {
+  for (uint32_t t = 0; t < n; t++, to += stride)
+    for (uint32_t w = 0; w < words; w++) {
+      const __m512i ones = _mm512_maskz_set1_epi8(*bits++, 1);
+      uint8_t *at = to + (size_t)w * SNN_LANES;
+      _mm512_storeu_si512(at, add ? _mm512_add_epi8(_mm512_loadu_si512(at), ones) : ones);
+    }
+}
+
+const snn_dense_kernels snn_dense_avx512 = {
+    .name = "avx512", .sum = sum, .count = count, .spread = spread, .input_cost = 0.35f, .total = total};
 #endif

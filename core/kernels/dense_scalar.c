@@ -35,4 +35,11 @@ static uint64_t total(const uint8_t *x, size_t n) {
   return all;
 }
 
-const snn_dense_kernels snn_dense_scalar = {.name = "scalar", .sum = sum, .count = count, .total = total};
+static void spread(const uint64_t *bits, uint32_t words, uint32_t n, bool add, uint8_t *to, size_t stride) {
+  for (uint32_t t = 0; t < n; t++, bits += words, to += stride)
+    for (uint32_t c = 0; c < words * SNN_LANES; c++)
+      to[c] = (uint8_t)((add ? to[c] : 0) + (bits[c / SNN_LANES] >> (c % SNN_LANES) & 1));
+}
+
+const snn_dense_kernels snn_dense_scalar = {
+    .name = "scalar", .sum = sum, .count = count, .spread = spread, .total = total};

@@ -71,7 +71,8 @@ typedef struct snn_int8_sources {
   uint32_t groups, n_sums, n_wires;
   const snn_int8_sum *sums;
   const snn_int8_wire *wires;
-  uint32_t *rows; /* room for the rows of one sum and step */
+  uint32_t *rows;       /* room for the rows of one sum and step */
+  const int32_t *ready; /* [steps][groups][64]: what the sums come to, made elsewhere; NULL: add rows */
 } snn_int8_sources;
 
 /* What happens at a step to a potential v with current I:  v = keep * v + I;  a spike where v >= level. */

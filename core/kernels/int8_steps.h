@@ -5,10 +5,15 @@ static void add_rows(const int8_t *weights, uint32_t groups, const uint32_t *row
 }
 
 static void currents(const snn_int8_sources *from, uint32_t t, int32_t *acc) {
+  const size_t lanes = (size_t)from->groups * SNN_LANES;
+  if (from->ready) {
+    memcpy(acc, from->ready + t * lanes, lanes * sizeof *acc);
+    return;
+  }
   for (uint32_t k = 0; k < from->n_sums; k++) {
     const snn_int8_sum *sum = &from->sums[k];
     const uint32_t n = merge(sum, t * sum->stride, from->rows);
-    if (k == 0 && sum->negative) memset(acc, 0, from->groups * SNN_LANES * sizeof *acc);
+    if (k == 0 && sum->negative) memset(acc, 0, lanes * sizeof *acc);
     put_rows(sum->weights, from->groups, from->rows, n, sum->negative ? TAKE : k ? ADD : SET, acc);
   }
 }
@@ -20,7 +25,10 @@ static inline __attribute__((always_inline)) void soft_steps(const snn_int8_neur
   _Alignas(64) int32_t acc[SNN_INT8_GROUPS * SNN_LANES];
   const snn_int8_sum *sum = from->sums;
   for (uint32_t t = 0; t < n_steps; t++, plus += groups) {
-    if (from->n_sums == 1 && !sum->negative)
+    const int32_t *in = from->ready ? from->ready + (size_t)t * groups * SNN_LANES : acc;
+    if (from->ready)
+      ; /* nothing to add */
+    else if (from->n_sums == 1 && !sum->negative)
       sum_rows_of(sum->weights, groups, from->rows, merge(sum, t * sum->stride, from->rows), acc);
     else if (from->n_sums)
       currents(from, t, acc);
@@ -29,7 +37,7 @@ static inline __attribute__((always_inline)) void soft_steps(const snn_int8_neur
       for (uint32_t lane = 0; lane < SNN_LANES; lane += STEP) {
         const uint32_t i = g * SNN_LANES + lane;
         ivec v = load(p->v + i) + load(p->constant + i);
-        if (from->n_sums) v += load(acc + i) << (int32_t)p->fraction;
+        if (from->n_sums) v += load(in + i) << (int32_t)p->fraction;
         for (uint32_t k = 0; k < from->n_wires; k++) {
           const snn_int8_wire *wire = &from->wires[k];
           const ivec amount = chosen(load(wire->amount + i), wire->bits[(size_t)t * groups + g] >> lane);

@@ -43,6 +43,8 @@ typedef struct snn_int8_scratch {
   uint32_t *rows;
   snn_int8_span *spans;
   snn_int8_room lists;
+  uint8_t *window; /* what a dense sum reads (int8_choice.h) */
+  int32_t *ready;  /* dense sums, [chunk][block] */
 } snn_int8_scratch;
 
 /* What a run sets for a stage; arrays have [lanes]. */
@@ -58,12 +60,16 @@ typedef struct snn_int8_whole {
   snn_dense_runs **runs;
 } snn_int8_whole;
 
+/* How sums of single steps are formed; tests set it, answers do not depend on it. */
+typedef enum snn_int8_choice { SNN_INT8_BEST, SNN_INT8_EVENTS, SNN_INT8_DENSE } snn_int8_choice;
+
 typedef struct snn_int8_sim {
   const snn_network *net;
   const snn_plan *plan;        /* float, binary: stages, and where constant currents lie */
   const snn_int8_model *model; /* that of `scaled` */
   snn_int8_scaled *scaled;
   const snn_int8_kernels *kernels;
+  snn_int8_choice choice;
   snn_arena arena;
   snn_int8_whole whole;
   snn_int8_layout layouts[SNN_PLAN_KINDS];
@@ -154,6 +160,14 @@ int32_t snn_int8_value(const snn_int8_context *ctx, uint32_t node, size_t positi
 void snn_int8_store(const snn_int8_context *ctx, uint32_t node, size_t position, uint32_t channel, uint32_t n,
                     uint32_t t, const int32_t *values);
 
+/* Which input row or column tap k of an output meets; false: none, but padding. */
+static inline bool snn_int8_tap(uint32_t out, uint32_t k, uint32_t stride, uint32_t dilation, uint32_t pad, uint32_t in,
+                                uint32_t *at) {
+  const int64_t i = (int64_t)out * stride + (int64_t)k * dilation - pad;
+  *at = (uint32_t)i;
+  return i >= 0 && i < in;
+}
+
 /* Pools and what only passes spikes on (int8_wires.c): this rank's share. */
 void snn_int8_run_wires(const snn_int8_context *ctx, const snn_stage *stage, uint32_t n_steps);
 
@@ -189,5 +203,8 @@ static inline void snn_int8_add(const snn_int8_context *ctx, uint64_t *counter, 
 }
 
 extern const snn_engine snn_engine_int8;
+
+/* A session's integer simulation, for tests and measurements. */
+snn_int8_sim *snn_session_int8(snn_session *s);
 
 #endif

@@ -175,3 +175,15 @@ uint32_t snn_int8_lists_spans(const snn_int8_context *ctx, snn_int8_lists *l, ui
   }
   return n;
 }
+
+uint64_t snn_int8_lists_events(const snn_int8_context *ctx, snn_int8_lists *l, uint32_t y, uint32_t n_steps) {
+  const snn_conv_args *a = &l->term->conv;
+  uint64_t events = 0;
+  for (uint32_t ky = 0; ky < a->kernel_h; ky++) {
+    const int64_t in_y = (int64_t)y * a->stride_h + (int64_t)ky * a->dilation_h - a->pad_top;
+    if (in_y < 0 || in_y >= a->in_h) continue;
+    const uint32_t *ends = l->ends + slot_of(ctx, l, (uint32_t)in_y, n_steps) * l->slot_ends;
+    events += ends[(size_t)(n_steps - 1) * l->stride + l->cells] - ends[0];
+  }
+  return events;
+}

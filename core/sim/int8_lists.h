@@ -37,4 +37,7 @@ snn_int8_lists snn_int8_lists_begin(const snn_int8_context *ctx, const snn_int8_
 uint32_t snn_int8_lists_spans(const snn_int8_context *ctx, snn_int8_lists *l, uint32_t y, uint32_t x, uint32_t sign,
                               uint32_t n_steps, snn_int8_span *spans);
 
+/* Events listed in the rows that output row y reads, of n_steps steps; without signs. */
+uint64_t snn_int8_lists_events(const snn_int8_context *ctx, snn_int8_lists *l, uint32_t y, uint32_t n_steps);
+
 #endif

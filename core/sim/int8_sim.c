@@ -1,6 +1,6 @@
 /* What a session keeps for integer runs: where things lie in a lane, and the numbers that a run's options set. All
  * memory is allocated at creation. */
-#include "sim/int8_lists.h"
+#include "sim/int8_choice.h"
 
 #include <math.h>
 #include <string.h>
@@ -96,7 +96,7 @@ static bool measure_lists(const snn_int8_sim *s, const snn_int8_layer *layer, ui
 
 /* The most that any layer asks of a thread's scratch. */
 static snn_status make_scratch(snn_int8_sim *s, uint32_t threads, uint32_t chunk, snn_error *err) {
-  size_t rows = 1;
+  size_t rows = 1, window = 1, ready = 1;
   snn_int8_lists_size lists = {1, 1, 1, 1};
   for (uint32_t i = 0; i < s->plan->n_stages; i++) {
     const snn_int8_layer *layer = &s->model->layers[i];
@@ -108,6 +108,9 @@ static snn_status make_scratch(snn_int8_sim *s, uint32_t threads, uint32_t chunk
       if (!snn_mul(here * term->conv.in_c, s->model->multiplicity[term->source], &events) || events > 1 << 26)
         return too_large(err);
       if (events > rows) rows = events;
+      const size_t bytes = snn_int8_window_bytes(s->model, term);
+      if (bytes > window) window = bytes;
+      if (bytes && (size_t)layer->groups * SNN_LANES * chunk > ready) ready = (size_t)layer->groups * SNN_LANES * chunk;
     }
   }
   s->scratch = snn_arena_alloc(&s->arena, threads, sizeof *s->scratch);
@@ -118,7 +121,9 @@ static snn_status make_scratch(snn_int8_sim *s, uint32_t threads, uint32_t chunk
     x->lists.held = snn_arena_alloc(&s->arena, lists.held, sizeof *x->lists.held);
     x->lists.ends = snn_arena_alloc(&s->arena, lists.ends, sizeof *x->lists.ends);
     x->lists.entries = snn_arena_alloc(&s->arena, lists.entries, sizeof *x->lists.entries);
-    if (!x->rows || !x->spans || !x->lists.held || !x->lists.ends || !x->lists.entries)
+    x->window = snn_arena_alloc(&s->arena, window, 1);
+    x->ready = snn_arena_alloc(&s->arena, ready, sizeof *x->ready);
+    if (!x->rows || !x->spans || !x->lists.held || !x->lists.ends || !x->lists.entries || !x->window || !x->ready)
       return snn_fail_memory(err, "a simulation session");
   }
   return s->scratch ? SNN_OK : snn_fail_memory(err, "a simulation session");

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sim/int8_lists.h"
+#include "sim/int8_choice.h"
 
 enum { BLOCK_LANES = SNN_INT8_GROUPS * SNN_LANES, MOST_STEPS = SNN_INT8_MOST_CHUNK, MOST_WIRES = 4 };
 
@@ -14,7 +14,9 @@ typedef struct stage_run {
   const snn_int8_context *ctx;
   uint32_t n_steps, n_lists;
   snn_int8_lists lists[2 * SNN_MAX_NODE_INPUTS]; /* of its convolutions, but for grouped ones */
-  bool by_kernel;   /* nothing but such convolutions and spikes arrives, and neurons take it */
+  bool by_kernel;              /* nothing but such convolutions and spikes arrives, and neurons take it */
+  bool may_be_dense, is_dense; /* the latter: of the items of output row `row` */
+  uint32_t row;
   uint32_t *spikes; /* [steps] */
 } stage_run;
 
@@ -61,14 +63,6 @@ static uint32_t output_of(const item *it, uint32_t j, uint32_t *lane, uint32_t *
   return n < lanes_of(it) ? n : lanes_of(it);
 }
 
-/* Input rows or columns of tap k. */
-static bool tap_inside(uint32_t out, uint32_t k, uint32_t stride, uint32_t dilation, uint32_t pad, uint32_t in,
-                       uint32_t *at) {
-  int64_t i = (int64_t)out * stride + (int64_t)k * dilation - pad;
-  *at = (uint32_t)i;
-  return i >= 0 && i < in;
-}
-
 /* acc += a convolution in groups of channels: plain code, lane = channel. */
 static void add_grouped(const snn_int8_context *ctx, const snn_int8_term *term, const item *it, uint32_t t,
                         int32_t *acc) {
@@ -77,8 +71,8 @@ static void add_grouped(const snn_int8_context *ctx, const snn_int8_term *term, 
   const uint32_t n = left < lanes_of(it) ? left : lanes_of(it);
   for (uint32_t ky = 0; ky < a->kernel_h; ky++)
     for (uint32_t kx = 0; kx < a->kernel_w; kx++) {
-      if (!tap_inside(it->y, ky, a->stride_h, a->dilation_h, a->pad_top, a->in_h, &y) ||
-          !tap_inside(it->x, kx, a->stride_w, a->dilation_w, a->pad_left, a->in_w, &x))
+      if (!snn_int8_tap(it->y, ky, a->stride_h, a->dilation_h, a->pad_top, a->in_h, &y) ||
+          !snn_int8_tap(it->x, kx, a->stride_w, a->dilation_w, a->pad_left, a->in_w, &x))
         continue;
       const int8_t *weights = term->weights + (size_t)(ky * a->kernel_w + kx) * a->group_in * a->out_c;
       for (uint32_t o = first; o < first + n; o++)
@@ -297,6 +291,19 @@ static uint32_t find_wires(const stage_run *run, const item *it, uint64_t *bits,
   return n;
 }
 
+/* Dense sums of all steps of an item, where its row of outputs is worth it; else NULL. */
+static const int32_t *find_ready(stage_run *run, const item *it) {
+  if (!run->may_be_dense) return NULL;
+  if (run->row != it->y)
+    run->is_dense = snn_int8_prefers_dense(run->ctx, it->layer, run->lists, run->n_lists, it->y, run->n_steps);
+  run->row = it->y;
+  if (!run->is_dense) return NULL;
+  const uint32_t x = it->x * it->layer->unroll, left = it->stage->shape.w - x;
+  const snn_int8_site site = {it->layer, it->block, it->y, x, left < it->layer->unroll ? left : it->layer->unroll};
+  snn_int8_dense_sums(run->ctx, &site, run->n_steps, run->ctx->scratch->ready);
+  return run->ctx->scratch->ready;
+}
+
 /* All steps of one item. */
 static void run_item(stage_run *run, const item *it) {
   const snn_int8_context *ctx = run->ctx;
@@ -306,10 +313,11 @@ static void run_item(stage_run *run, const item *it) {
   uint64_t arriving[MOST_WIRES * MOST_STEPS * SNN_INT8_GROUPS];
   uint64_t plus[MOST_STEPS * SNN_INT8_GROUPS], minus[MOST_STEPS * SNN_INT8_GROUPS];
   snn_int8_sources from = {.groups = it->layer->groups,
-                           .n_sums = find_sums(run, it, sums),
+                           .ready = find_ready(run, it),
                            .sums = sums,
                            .wires = wires,
                            .rows = ctx->scratch->rows};
+  from.n_sums = from.ready ? run->n_lists : find_sums(run, it, sums);
   const int32_t *constant = constant_of(ctx, it);
   const uint32_t groups = it->layer->groups;
   snn_int8_neurons p = neurons_of(ctx, it, constant);
@@ -351,6 +359,8 @@ static void begin_stage(stage_run *run, uint32_t index) {
       wires += signs;
   }
   if (wires > MOST_WIRES) run->by_kernel = false;
+  run->may_be_dense = snn_int8_may_be_dense(run->ctx, layer);
+  run->row = UINT32_MAX;
 }
 
 void snn_int8_stage_run(const snn_int8_context *ctx, uint32_t index, uint32_t n_steps) {

@@ -87,13 +87,6 @@ static void add_dense(const snn_int8_context *ctx, const part *it, uint32_t t, s
   to->has_acc = true;
 }
 
-static bool tap_inside(uint32_t out, uint32_t k, uint32_t stride, uint32_t dilation, uint32_t pad, uint32_t in,
-                       uint32_t *at) {
-  int64_t i = (int64_t)out * stride + (int64_t)k * dilation - pad;
-  *at = (uint32_t)i;
-  return i >= 0 && i < in;
-}
-
 /* Convolutions in groups, and those whose margins would be large: plain code. */
 static void add_plain(const snn_int8_context *ctx, const part *it, const snn_int8_term *term, sums *to) {
   const snn_conv_args *a = &term->conv;
@@ -105,8 +98,8 @@ static void add_plain(const snn_int8_context *ctx, const part *it, const snn_int
     uint32_t y, x;
     for (uint32_t ky = 0; ky < a->kernel_h; ky++)
       for (uint32_t kx = 0; kx < a->kernel_w; kx++) {
-        if (!tap_inside(row, ky, a->stride_h, a->dilation_h, a->pad_top, a->in_h, &y) ||
-            !tap_inside(column, kx, a->stride_w, a->dilation_w, a->pad_left, a->in_w, &x))
+        if (!snn_int8_tap(row, ky, a->stride_h, a->dilation_h, a->pad_top, a->in_h, &y) ||
+            !snn_int8_tap(column, kx, a->stride_w, a->dilation_w, a->pad_left, a->in_w, &x))
           continue;
         for (uint32_t lane = 0; lane < it->channels; lane++)
           for (uint32_t c = 0; c < a->group_in; c++) {
@@ -247,9 +240,10 @@ void snn_int8_whole_average(const snn_int8_context *ctx, const snn_stage *stage)
       uint32_t sum[SNN_LANES] = {0}, y, x;
       for (uint32_t ky = 0; ky < w->kernel_h; ky++)
         for (uint32_t kx = 0; kx < w->kernel_w; kx++) {
-          if (!tap_inside((uint32_t)(position / stage->shape.w), ky, w->stride_h, w->dilation_h, w->pad_top, in.h,
-                          &y) ||
-              !tap_inside((uint32_t)(position % stage->shape.w), kx, w->stride_w, w->dilation_w, w->pad_left, in.w, &x))
+          if (!snn_int8_tap((uint32_t)(position / stage->shape.w), ky, w->stride_h, w->dilation_h, w->pad_top, in.h,
+                            &y) ||
+              !snn_int8_tap((uint32_t)(position % stage->shape.w), kx, w->stride_w, w->dilation_w, w->pad_left, in.w,
+                            &x))
             continue;
           for (uint32_t k = 0; k < from_planes; k++) {
             const uint8_t *from = snn_int8_plane(ctx, source, k, (size_t)y * in.w + x) + first;

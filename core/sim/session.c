@@ -474,3 +474,7 @@ snn_status snn_session_reference(snn_session *s, const float *images, size_t bat
   }
   return stopped_error((snn_status)stopped, err);
 }
+
+snn_int8_sim *snn_session_int8(snn_session *s) {
+  return &s->int8;
+}

@@ -153,11 +153,42 @@ static void test_total(void **state) {
   }
 }
 
+/* Bits to bytes, set or added; what lies between steps stays. */
+static void test_spread(void **state) {
+  (void)state;
+  seed = 14;
+  for (uint32_t words = 1; words < 4; words++)
+    for (uint32_t n = 1; n < 5; n++)
+      for (uint32_t add = 0; add < 2; add++) {
+        const size_t stride = words * SNN_LANES + draw(3), bytes = (n - 1) * stride + words * SNN_LANES;
+        uint64_t *bits = exactly((size_t)n * words, sizeof *bits);
+        uint8_t *start = exactly(bytes, 1), *got = exactly(bytes, 1);
+        for (uint32_t i = 0; i < n * words; i++)
+          bits[i] = draw(5) ? (uint64_t)draw(UINT32_MAX) << 32 | draw(UINT32_MAX) : ~0ull;
+        for (size_t i = 0; i < bytes; i++) start[i] = (uint8_t)draw(255);
+        FOR_TABLES(k) {
+          memcpy(got, start, bytes);
+          k->spread(bits, words, n, add, got, stride);
+          for (size_t i = 0; i < bytes; i++) {
+            const size_t t = i / stride, c = i % stride;
+            uint32_t want = start[i];
+            if (c < (size_t)words * SNN_LANES)
+              want = (add ? want : 0) + (uint32_t)(bits[t * words + c / SNN_LANES] >> (c % SNN_LANES) & 1);
+            if (got[i] != want) fail_msg("%s: %u words, %u steps: byte %zu is %u", k->name, words, n, i, got[i]);
+          }
+        }
+        free(bits);
+        free(start);
+        free(got);
+      }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_sum),
       cmocka_unit_test(test_count),
       cmocka_unit_test(test_total),
+      cmocka_unit_test(test_spread),
   };
   return cmocka_run_group_tests_name("dense_kernels", tests, NULL, NULL);
 }

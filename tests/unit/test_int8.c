@@ -3,6 +3,8 @@
  * bit, for every neuron. On other networks the same bytes must come out for any threads, chunks and batches. */
 #include "whole.h"
 
+#include "sim/int8.h"
+
 static void check_whole(builder *b, uint64_t number, snn_neuron neuron, uint32_t shift, snn_init init) {
   float *images = dyadic_images(b, 2);
   snn_session *s = session(b->net, 1, 1 + draw(b, 9));
@@ -113,6 +115,81 @@ static void test_single_steps(void **state) {
   snn_network_free(b.net);
 }
 
+/* Dense tables that count what is asked of them. */
+static struct {
+  const snn_dense_kernels *real;
+  uint64_t sums, adds;
+} seen;
+
+static void seen_sum(const int8_t *weights, uint32_t vectors, const snn_dense_runs *runs, const uint8_t *const *x,
+                     uint32_t n, uint32_t shift, int32_t *acc) {
+  __atomic_fetch_add(&seen.sums, 1, __ATOMIC_RELAXED);
+  seen.real->sum(weights, vectors, runs, x, n, shift, acc);
+}
+
+static void seen_spread(const uint64_t *bits, uint32_t words, uint32_t n, bool add, uint8_t *to, size_t stride) {
+  __atomic_fetch_add(&seen.adds, add, __ATOMIC_RELAXED);
+  seen.real->spread(bits, words, n, add, to, stride);
+}
+
+static answers run_by(builder *b, snn_int8_choice choice, unsigned table, uint32_t threads, uint32_t chunk,
+                      float input_cost, const float *images, const snn_run_options *o) {
+  snn_session *s = session(b->net, threads, chunk);
+  snn_int8_sim *sim = snn_session_int8(s);
+  seen.real = snn_dense_kernels_available(table);
+  snn_dense_kernels counting = *seen.real;
+  seen.sums = seen.adds = 0;
+  counting.sum = seen_sum;
+  counting.spread = seen_spread;
+  counting.input_cost = input_cost;
+  sim->kernels = snn_int8_kernels_available(table);
+  sim->whole.kernels = &counting;
+  sim->choice = choice;
+  answers a = run(b->net, s, images, 2, o);
+  snn_session_free(s);
+  return a;
+}
+
+/* Sums from events, dense ones, and the choice between them: the same bytes by every table, for any threads and chunks,
+ * behind pools too. */
+static void test_dense_steps(void **state) {
+  (void)state;
+  static const snn_neuron neurons[] = {SNN_NEURON_IF, SNN_NEURON_IF_HARD, SNN_NEURON_LIF, SNN_NEURON_IF_SIGNED};
+  uint32_t dense = 0, pooled = 0, chosen = 0, mixed = 0;
+  for (uint64_t number = 0; number < 12; number++) {
+    builder b = number % 4 == 3 ? small_network(number, 0.7f) : whole_network(number);
+    float *images = random_images(&b, 2);
+    snn_run_options o = options_for(number % 3 == 2 ? neurons[number / 3 % 4] : SNN_NEURON_IF, SNN_PRECISION_INT8);
+    o.timesteps = 1 + draw(&b, 15);
+    if (snn_int8_takes(b.net, &o, NULL) == SNN_OK) {
+      answers want = run_by(&b, SNN_INT8_EVENTS, 0, 1, 8, 1, images, &o);
+      assert_true(seen.sums == 0);
+      for (unsigned table = 0; snn_int8_kernels_available(table); table++) {
+        const uint32_t chunk = 1 + draw(&b, 15);
+        answers got = run_by(&b, SNN_INT8_DENSE, table, 1 + draw(&b, 3), chunk, 1, images, &o);
+        assert_same(&want, &got);
+        free_answers(&got);
+        dense += seen.sums > 0;
+        pooled += seen.adds > 0;
+        const uint64_t all = seen.sums;
+        got = run_by(&b, SNN_INT8_BEST, table, 1, chunk, 0.05f, images, &o);
+        assert_same(&want, &got);
+        free_answers(&got);
+        chosen += seen.sums > 0;
+        mixed += seen.sums > 0 && seen.sums < all;
+        got = run_by(&b, SNN_INT8_BEST, table, 1, chunk, 1000, images, &o);
+        assert_same(&want, &got);
+        free_answers(&got);
+        assert_true(seen.sums == 0); /* what never pays is never chosen */
+        if (o.neuron == SNN_NEURON_IF_SIGNED) assert_true(all == 0);
+      }
+      free_answers(&want);
+    }
+    snn_network_free(b.net);
+  }
+  assert_true(dense >= 8 && pooled >= 3 && chosen >= 6 && mixed >= 3);
+}
+
 static void refuses(const snn_network *net, const snn_run_options *o, const char *field, const char *text) {
   snn_session *s = session(net, 1, 0);
   float *image = calloc(snn_shape_size(snn_network_input(net)), sizeof *image), scores[128];
@@ -179,6 +256,7 @@ int main(void) {
       cmocka_unit_test(test_whole_numbers_are_exact),
       cmocka_unit_test(test_same_bytes),
       cmocka_unit_test(test_single_steps),
+      cmocka_unit_test(test_dense_steps),
       cmocka_unit_test(test_refusals),
       cmocka_unit_test(test_longest_run),
   };

@@ -353,13 +353,14 @@ static void test_fire(void **state) {
   }
 }
 
-/* Steps in one call are those of `currents`, `add_spikes` and `fire` of the reference. */
+/* Steps in one call are those of `currents`, `add_spikes` and `fire` of the reference; with sums made before, too. */
 static void check_steps(snn_int8_reset model, uint32_t groups, uint32_t n_sums, uint32_t n_wires) {
   const uint32_t lanes = groups * SNN_LANES;
   layer n = make_layer(groups);
   listed l;
   make_listed(&l, groups, 20, RANDOM);
   uint32_t *rows = malloc((SPANS * 20 + SNN_EVENT_SLACK) * sizeof *rows);
+  int32_t *ready = exactly((size_t)STEPS * lanes, sizeof *ready);
   int32_t *amount = exactly(lanes, sizeof *amount), *acc = exactly(lanes, sizeof *acc),
           *more = exactly(lanes, sizeof *more), *v = exactly(lanes, sizeof *v), *balance = exactly(lanes, sizeof *v);
   uint64_t bits[2][STEPS * SNN_INT8_GROUPS];
@@ -367,7 +368,7 @@ static void check_steps(snn_int8_reset model, uint32_t groups, uint32_t n_sums, 
   for (uint32_t i = 0; i < 2 * STEPS * SNN_INT8_GROUPS; i++) bits[i % 2][i / 2] = (uint64_t)draw(1u << 31) << draw(33);
   const snn_int8_sum sums[2] = {{l.packed, l.spans, 2, SPANS, false}, {l.packed, l.spans, 2, 1, true}};
   const snn_int8_wire wires[2] = {{bits[0], amount, false}, {bits[1], amount, true}};
-  const snn_int8_sources from = {groups, n_sums, n_wires, sums, wires, rows};
+  const snn_int8_sources from = {groups, n_sums, n_wires, sums, wires, rows, NULL};
   const uint64_t valid = draw(2) ? ~0ull : (1ull << draw(64)) - 1;
   uint64_t plus[STEPS * SNN_INT8_GROUPS], minus[STEPS * SNN_INT8_GROUPS];
   uint64_t want_plus[STEPS * SNN_INT8_GROUPS], want_minus[STEPS * SNN_INT8_GROUPS];
@@ -378,6 +379,7 @@ static void check_steps(snn_int8_reset model, uint32_t groups, uint32_t n_sums, 
     snn_int8_neurons now = n.p;
     memset(acc, 0, lanes * sizeof *acc);
     if (n_sums) snn_int8_scalar.currents(&from, t, acc);
+    memcpy(ready + t * lanes, acc, lanes * sizeof *acc);
     memset(more, 0, lanes * sizeof *more);
     for (uint32_t w = 0; w < n_wires; w++)
       for (uint32_t g = 0; g < groups; g++)
@@ -389,18 +391,20 @@ static void check_steps(snn_int8_reset model, uint32_t groups, uint32_t n_sums, 
   }
   memcpy(v, n.p.v, lanes * sizeof *v);
   memcpy(balance, n.p.balance, lanes * sizeof *v);
-  FOR_TABLES(k) {
-    memcpy(n.p.v, n.v, lanes * sizeof *v);
-    memcpy(n.p.balance, n.balance, lanes * sizeof *v);
-    for (uint32_t t = 0; t < STEPS; t++) spikes[t] = 5;
-    k->steps(model, &n.p, &from, STEPS, valid, plus, minus, spikes);
-    if (memcmp(n.p.v, v, lanes * sizeof *v) != 0 || memcmp(n.p.balance, balance, lanes * sizeof *v) != 0 ||
-        memcmp(plus, want_plus, STEPS * groups * sizeof *plus) != 0 ||
-        (model == SNN_INT8_SIGNED && memcmp(minus, want_minus, STEPS * groups * sizeof *minus) != 0) ||
-        memcmp(spikes, want_spikes, sizeof spikes) != 0)
-      fail_msg("%s: model %d, %u groups, %u sums, %u wires: other steps", k->name, (int)model, groups, n_sums, n_wires);
-  }
-  void *const arrays[] = {rows, amount, acc, more, v, balance};
+  const snn_int8_sources made = {groups, n_sums, n_wires, NULL, wires, NULL, ready};
+  for (uint32_t way = 0; way < 1 + (n_sums > 0); way++) FOR_TABLES(k) {
+      memcpy(n.p.v, n.v, lanes * sizeof *v);
+      memcpy(n.p.balance, n.balance, lanes * sizeof *v);
+      for (uint32_t t = 0; t < STEPS; t++) spikes[t] = 5;
+      k->steps(model, &n.p, way ? &made : &from, STEPS, valid, plus, minus, spikes);
+      if (memcmp(n.p.v, v, lanes * sizeof *v) != 0 || memcmp(n.p.balance, balance, lanes * sizeof *v) != 0 ||
+          memcmp(plus, want_plus, STEPS * groups * sizeof *plus) != 0 ||
+          (model == SNN_INT8_SIGNED && memcmp(minus, want_minus, STEPS * groups * sizeof *minus) != 0) ||
+          memcmp(spikes, want_spikes, sizeof spikes) != 0)
+        fail_msg("%s%s: model %d, %u groups, %u sums, %u wires: other steps", k->name, way ? ", sums made before" : "",
+                 (int)model, groups, n_sums, n_wires);
+    }
+  void *const arrays[] = {rows, ready, amount, acc, more, v, balance};
   for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) free(arrays[i]);
   free_listed(&l);
   free_layer(&n);
