@@ -54,9 +54,9 @@ bool snn_int8_prefers_dense(const snn_int8_context *ctx, const snn_int8_layer *l
     const double slow = n * together < LEAST_WORK ? (double)LEAST_WORK / (n * together) : 1;
     const double cells = (double)a->kernel_h * term->columns * snn_words(a->in_c) * layer->blocks *
                          (snn_int8_looks_through(ctx, term) ? ctx->sim->model->multiplicity[term->source] : 1);
-    dense += n_steps *
-             (ctx->sim->whole.kernels->input_cost * slow * (double)(snn_dense_row(a) / 4) * vectors * layer->unroll +
-              CELL_COST * cells + PUT_COST * (double)snn_words(a->out_c) * layer->unroll);
+    dense +=
+        n_steps * (ctx->sim->whole.kernels->input_cost * slow * (double)snn_dense_row(a) / 4 * vectors * layer->unroll +
+                   CELL_COST * cells + PUT_COST * (double)snn_words(a->out_c) * layer->unroll);
   }
   return dense < by_events;
 }
