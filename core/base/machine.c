@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/machine.h"
 #include "snn/session.h"
 
 uint64_t snn_clock_ns(void) {
@@ -38,11 +39,12 @@ static uint32_t cgroup_limit(const char *folder) {
   return (uint32_t)((quota + period - 1) / period);
 }
 
-/* The tightest limit from this process's own group up to the root, in both cgroup versions. */
-static uint32_t cgroup_cpus(void) {
-  uint32_t best = cgroup_limit("/sys/fs/cgroup"), direct = cgroup_limit("/sys/fs/cgroup/cpu");
+uint32_t snn_cgroup_cpus(const char *root, const char *groups) {
+  char first_version[256];
+  snprintf(first_version, sizeof first_version, "%s/cpu", root);
+  uint32_t best = cgroup_limit(root), direct = cgroup_limit(first_version);
   if (direct && (!best || direct < best)) best = direct;
-  FILE *f = fopen("/proc/self/cgroup", "re");
+  FILE *f = fopen(groups, "re");
   if (!f) return best;
   char line[512];
   while (fgets(line, sizeof line, f)) { /* "0::/a/b" (version 2) or "4:cpu,cpuacct:/a/b" */
@@ -51,10 +53,10 @@ static uint32_t cgroup_cpus(void) {
     if (!group) continue;
     *group++ = 0;
     controllers++;
-    const char *root = !*controllers ? "/sys/fs/cgroup" : strstr(controllers, "cpu") ? "/sys/fs/cgroup/cpu" : NULL;
-    while (root && *group) {
-      char folder[560];
-      snprintf(folder, sizeof folder, "%s%.400s", root, group);
+    const char *top = !*controllers ? root : strstr(controllers, "cpu") ? first_version : NULL;
+    while (top && *group) {
+      char folder[700];
+      snprintf(folder, sizeof folder, "%.256s%.400s", top, group);
       uint32_t n = cgroup_limit(folder);
       if (n && (!best || n < best)) best = n;
       char *slash = strrchr(group, '/');
@@ -74,6 +76,6 @@ uint32_t snn_thread_budget(void) {
     uint32_t allowed = (uint32_t)CPU_COUNT(&mask);
     if (allowed && allowed < n) n = allowed;
   }
-  uint32_t granted = cgroup_cpus();
+  uint32_t granted = snn_cgroup_cpus("/sys/fs/cgroup", "/proc/self/cgroup");
   return granted && granted < n ? granted : n;
 }

@@ -18,6 +18,7 @@
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/machine.h"
 #include "base/memory.h"
 #include "snn/session.h"
 
@@ -296,6 +297,50 @@ static void test_base_name(void **state) {
 
 /* ---- the machine ---- */
 
+static void put_text(const char *at, const char *name, const char *text) {
+  char path[600];
+  snprintf(path, sizeof path, "%s/%s", at, name);
+  FILE *f = fopen(path, "we");
+  assert_non_null(f);
+  assert_true(fputs(text, f) >= 0);
+  assert_int_equal(fclose(f), 0);
+}
+
+static void test_control_groups_limit_cpus(void **state) {
+  (void)state;
+  char root[] = "/tmp/snn-cgroup-XXXXXX", pod[100], app[100], groups[100], first[100], old[100];
+  assert_non_null(mkdtemp(root));
+  snprintf(pod, sizeof pod, "%s/pod", root);
+  snprintf(app, sizeof app, "%s/pod/app", root);
+  snprintf(first, sizeof first, "%s/cpu", root);
+  snprintf(old, sizeof old, "%s/cpu/old", root);
+  snprintf(groups, sizeof groups, "%s/groups", root);
+  const char *folders[] = {pod, app, first, old};
+  for (int i = 0; i < 4; i++) assert_int_equal(mkdir(folders[i], 0700), 0);
+
+  put_text(root, "groups", "0::/pod/app\n");
+  assert_int_equal(snn_cgroup_cpus(root, groups), 0); /* no limit anywhere */
+  put_text(app, "cpu.max", "max 100000\n");
+  assert_int_equal(snn_cgroup_cpus(root, groups), 0);
+  put_text(pod, "cpu.max", "250000 100000\n"); /* a parent's limit counts, and is rounded up */
+  assert_int_equal(snn_cgroup_cpus(root, groups), 3);
+  put_text(app, "cpu.max", "50000 100000\n"); /* the tightest one does */
+  assert_int_equal(snn_cgroup_cpus(root, groups), 1);
+  put_text(app, "cpu.max", "nonsense\n");
+  assert_int_equal(snn_cgroup_cpus(root, groups), 3);
+
+  put_text(root, "groups", "5:memory:/pod\n4:cpu,cpuacct:/old\n"); /* version 1 */
+  put_text(old, "cpu.cfs_quota_us", "-1\n");
+  put_text(old, "cpu.cfs_period_us", "100000\n");
+  assert_int_equal(snn_cgroup_cpus(root, groups), 0);
+  put_text(old, "cpu.cfs_quota_us", "150000\n");
+  assert_int_equal(snn_cgroup_cpus(root, groups), 2);
+
+  char command[100];
+  snprintf(command, sizeof command, "rm -r %s", root);
+  assert_int_equal(system(command), 0);
+}
+
 static void test_machine(void **state) {
   (void)state;
   assert_in_range(snn_thread_budget(), 1, (unsigned long)sysconf(_SC_NPROCESSORS_ONLN));
@@ -320,6 +365,7 @@ int main(void) {
       cmocka_unit_test(test_replace_fails_cleanly),
       cmocka_unit_test(test_base_name),
       cmocka_unit_test(test_machine),
+      cmocka_unit_test(test_control_groups_limit_cpus),
   };
   return cmocka_run_group_tests_name("base", tests, make_folder, remove_folder);
 }
