@@ -17,7 +17,7 @@ def start(folder):
     (folder / "models/tiny/model.safetensors").write_bytes(http.make.network(1, 8, 6, 3, labels=["a", "b", "c"]))
     (folder / "token").write_text(TOKEN + "\n")
     (folder / "token").chmod(0o600)
-    return http.Daemon(folder / "models", "--state", str(folder / "state"), "--admin-listen", "127.0.0.1:0",
+    return http.Daemon(folder / "models", "--state", str(folder / "state"), "--job-nice", "0", "--admin-listen", "127.0.0.1:0",
                        "--admin-token-file", str(folder / "token"))
 
 
@@ -71,7 +71,7 @@ def test_from_upload_to_rollback(page, tmp_path, axe):
     page.id("timesteps").send_keys("4, 8")
     page.browser.execute_script("document.getElementById('min-gain').value = '-100'")
     page.all("#upload .primary")[0].click()
-    page.until(lambda: page.id("result").is_displayed(), timeout=60)
+    page.until(lambda: page.id("result").is_displayed(), timeout=180)
     assert page.id("conclusion").text.startswith("Activated as generation 1."), page.id("conclusion").text
     assert len(page.all("#table-gain tbody tr")) == 2
     page.until(lambda: page.id("in-force").text.startswith("In force: 1-"))
@@ -99,7 +99,7 @@ def test_files_are_spoken_of_one_by_one(page, tmp_path):
     page.id("folder").send_keys(str(tmp_path))
     page.browser.execute_script("document.getElementById('timesteps').value = '4'; document.getElementById('activate').checked = false")
     page.all("#upload .primary")[0].click()
-    page.until(lambda: page.id("result").is_displayed(), timeout=60)
+    page.until(lambda: page.id("result").is_displayed(), timeout=180)
     said = page.id("files-list").text
     assert "a/notes.txt: left out" in said and "b/torn.png: " in said, said
     assert page.id("conclusion").text.startswith("Not activated") and "1 of 37 pictures could not be read" in page.id("conclusion").text

@@ -73,7 +73,7 @@ def test_bash_knows_values_files_and_flags_before_the_command(server, tmp_path):
 def test_zsh(server, tmp_path):
     if not shutil.which("zsh"):
         pytest.skip("zsh is not installed")
-    done = subprocess.run(["zsh", "-f", "-c", ZSH, "zsh", *[line for line, _ in CASES]], capture_output=True, text=True, timeout=60, check=True,
+    done = subprocess.run(["zsh", "-f", "-c", ZSH, "zsh", *[line for line, _ in CASES]], capture_output=True, text=True, timeout=180, check=True,
                           cwd=tmp_path, env=environment(server, tmp_path, FOLDER=str(ROOT / "clients/spikectl")))
     offered = [set(re.findall(r"<m(?:\x1b\[J)?([\w-]+)", listing)) for listing in done.stdout.split("\n") if listing]
     assert offered == [expected for _, expected in CASES]

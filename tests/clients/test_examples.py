@@ -18,7 +18,7 @@ OF_PAGES = {"/web/{file}", "/console/{file}"}  # what the web pages themselves a
 
 def run(server, script, *arguments, status=0):
     admin = {"ADMIN": f"http://{server.admin_address}", "TOKEN": server.TOKEN} if hasattr(server, "admin_address") else {}
-    done = subprocess.run([EXAMPLES / script, *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False,
+    done = subprocess.run([EXAMPLES / script, *map(str, arguments)], capture_output=True, text=True, timeout=180, check=False,
                           env={"PATH": "/usr/local/bin:/usr/bin:/bin", "PYTHONPATH": os.environ.get("PYTHONPATH", ""), "URL": server.url, **admin})
     assert done.returncode == status, done.stdout + done.stderr
     return done.stdout
@@ -64,13 +64,13 @@ def test_the_pages_snippets(server, tmp_path):
     for code in snippets("python"):
         if "tritonclient" in code and not importlib.util.find_spec("tritonclient"):
             continue
-        done = subprocess.run([sys.executable, "-c", code.replace("127.0.0.1:8080", server.address)], capture_output=True, text=True, timeout=60,
+        done = subprocess.run([sys.executable, "-c", code.replace("127.0.0.1:8080", server.address)], capture_output=True, text=True, timeout=180,
                               check=False, cwd=tmp_path)
         assert done.returncode == 0 and "7" in done.stdout, done.stderr
     if shutil.which("node"):
         code, = snippets("js")
         done = subprocess.run(["node", "--input-type=module", "-e", 'import { readFileSync } from "node:fs"; const file = readFileSync("digit.png");'
-                               + code.replace("127.0.0.1:8080", server.address)], capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
+                               + code.replace("127.0.0.1:8080", server.address)], capture_output=True, text=True, timeout=180, check=False, cwd=tmp_path)
         assert done.returncode == 0 and "label: '7'" in done.stdout, done.stderr
 
 
@@ -84,7 +84,7 @@ def admin(folder, tmp_path_factory):
     home = tmp_path_factory.mktemp("admin")
     shutil.copytree(folder, home / "models")
     (home / "state").mkdir()
-    with http.Daemon(home / "models", "--state", str(home / "state"), token_file=home / "token") as d:
+    with http.Daemon(home / "models", "--state", str(home / "state"), "--job-nice", "0", token_file=home / "token") as d:
         yield d
 
 

@@ -18,7 +18,7 @@ def blocks(section):
 def run(server, code):
     code = code.replace("127.0.0.1:8080", server.address).replace("build/release/", f"{pathlib.Path(SPIKECTL).parent}/")
     code = code.replace("--duration 10", "--duration 1")  # nobody has ten seconds
-    done = subprocess.run(["bash", "-euo", "pipefail", "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+    done = subprocess.run(["bash", "-euo", "pipefail", "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=180, check=False,
                           env={"PATH": "/usr/bin:/bin", "HOME": "/nowhere", "SPIKECTL_URL": server.url})
     assert done.returncode == 0 and '"error"' not in done.stdout, done.stdout + done.stderr
     return done.stdout

@@ -94,7 +94,7 @@ def test_models_and_status(spikectl):
 def test_progress_is_shown_on_a_terminal_alone(spikectl):
     """A bar while it runs, gone at the end; answers go elsewhere."""
     ours, theirs = pty.openpty()
-    done = subprocess.run([SPIKECTL, "classify", SAMPLES, "-T", "64", "-c", "1"], stdout=subprocess.PIPE, stderr=theirs, check=True, timeout=60,
+    done = subprocess.run([SPIKECTL, "classify", SAMPLES, "-T", "64", "-c", "1"], stdout=subprocess.PIPE, stderr=theirs, check=True, timeout=180,
                           env=spikectl.environment)
     os.close(theirs)
     said = os.read(ours, 1 << 16).decode()

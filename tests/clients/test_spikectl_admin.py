@@ -21,7 +21,7 @@ def daemon(tmp_path_factory):
     token = tmp_path_factory.mktemp("token") / "token"
     token.write_text(TOKEN + "\n")
     token.chmod(0o600)
-    with http.Daemon(folder, "--state", str(state), "--admin-listen", "127.0.0.1:0", "--admin-token-file", str(token)) as d:
+    with http.Daemon(folder, "--state", str(state), "--job-nice", "0", "--admin-listen", "127.0.0.1:0", "--admin-token-file", str(token)) as d:
         d.token_file, d.models = token, folder
         yield d
 
@@ -152,9 +152,9 @@ def test_tokens(operator, tmp_path):
 def test_the_same_with_curl(operator, pictures):
     """clients/examples/calibrate.sh"""
     done = subprocess.run([ROOT / "clients/examples/calibrate.sh", pictures, "tiny", "4"], capture_output=True, text=True,
-                          timeout=60, check=False, env={**os.environ, "TOKEN": TOKEN, "ADMIN": operator.environment["SPIKECTL_ADMIN_URL"]})
+                          timeout=180, check=False, env={**os.environ, "TOKEN": TOKEN, "ADMIN": operator.environment["SPIKECTL_ADMIN_URL"]})
     assert done.returncode == 0, done.stderr
     assert "T = 4\tagreement" in done.stdout and ("is in force: " in done.stdout or "not activated: " in done.stdout)
     done = subprocess.run([ROOT / "clients/examples/calibrate.sh", pictures, "tiny", "0"], capture_output=True, text=True,
-                          timeout=60, check=False, env={**os.environ, "TOKEN": TOKEN, "ADMIN": operator.environment["SPIKECTL_ADMIN_URL"]})
+                          timeout=180, check=False, env={**os.environ, "TOKEN": TOKEN, "ADMIN": operator.environment["SPIKECTL_ADMIN_URL"]})
     assert done.returncode != 0 and "timesteps: expected" in done.stdout + done.stderr

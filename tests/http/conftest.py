@@ -71,7 +71,7 @@ class Daemon:
     def signal(self, number=signal.SIGTERM):
         self.process.send_signal(number)
 
-    def wait_exit(self, timeout=60):
+    def wait_exit(self, timeout=180):
         code = self.process.wait(timeout)
         self.reader.join(timeout)
         return code

@@ -100,7 +100,7 @@ def test_a_taken_admin_port_is_exit_1(models_folder, admin, tmp_path):
     file = tmp_path / "token"
     file.write_text("0123456789abcdef0123456789abcdef")
     r = subprocess.run([SPIKED, "--models", str(models_folder), "--listen", "127.0.0.1:0", "--admin-token-file", str(file),
-                        "--admin-listen", admin.admin_address], capture_output=True, text=True, timeout=60)
+                        "--admin-listen", admin.admin_address], capture_output=True, text=True, timeout=180)
     assert r.returncode == 1 and "Address already in use" in r.stderr
 
 

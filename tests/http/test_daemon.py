@@ -18,7 +18,7 @@ from test_classify import check_problem
 BIG = make.picture(1, 32, 3)
 
 
-def run(*flags, env=None, timeout=60):
+def run(*flags, env=None, timeout=180):
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SPIKED_")}
     environment.update(env or {})
     return subprocess.run([SPIKED, *flags], capture_output=True, text=True, env=environment, timeout=timeout)

@@ -79,7 +79,7 @@ def job(d, r):
     return d.admin("GET", r.headers["Location"])
 
 
-def wait(d, r, seconds=60):
+def wait(d, r, seconds=180):
     """The job's end."""
     end = time.monotonic() + seconds
     while True:

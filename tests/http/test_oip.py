@@ -27,7 +27,7 @@ def infer(daemon, request, binary=b"", model="tiny", headers=None, path="/infer"
     headers = dict(headers or {})
     if binary:
         headers[HEADER] = str(len(text))
-    return requests.post(url(daemon, path, model), data=text + binary, headers=headers, timeout=60)
+    return requests.post(url(daemon, path, model), data=text + binary, headers=headers, timeout=180)
 
 
 def elements(*items):
@@ -477,7 +477,7 @@ def test_a_megabyte_of_numbers_is_held_as_floats(models_folder):
         before = resident()
         body = ('{"inputs":[{"name":"image","shape":[64,3,32,32],"datatype":"FP32","data":[' + "0," * (64 * 3072 - 1) +
                 "0" + "]}" + " " * (6 << 20) + '],"parameters":{"timesteps":1}}')
-        assert requests.post(url(d, model="slow"), data=body, timeout=60).status_code == 200
+        assert requests.post(url(d, model="slow"), data=body, timeout=180).status_code == 200
         assert resident() - before < 64 * 1024, "KiB"
         assert d.status()["queue"]["bytes"] == 0
 
