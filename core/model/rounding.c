@@ -30,7 +30,6 @@ void snn_expand_f16(const uint8_t *bytes, size_t n, float *out) {
   for (size_t first = 0; first < n; first += PIECE) {
     const size_t count = n - first < PIECE ? n - first : PIECE;
     memcpy(halves, bytes + 2 * first, 2 * count); /* which may lie at an odd address */
-#pragma omp simd
     for (size_t i = 0; i < count; i++) out[first + i] = expand_half(le16toh(halves[i]));
   }
 }
