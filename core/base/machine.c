@@ -14,6 +14,14 @@ uint64_t snn_clock_ns(void) {
   return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+size_t snn_core_cache(void) {
+  long bytes = -1;
+#ifdef _SC_LEVEL2_CACHE_SIZE
+  bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
+#endif
+  return bytes > 0 ? (size_t)bytes : 1 << 20;
+}
+
 static bool read_line(const char *path, char *buf, int n) {
   FILE *f = fopen(path, "re");
   if (!f) return false;

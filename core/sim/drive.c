@@ -140,32 +140,58 @@ static void look(const snn_drive *d, const snn_job *job, uint32_t n, progress *p
   if (!ended && p->checkpoint < o->n_checkpoints) d->pace->next = next_chunk(d, job, p);
 }
 
-snn_status snn_drive_image(const snn_drive *d, const snn_job *job) {
-  const snn_run_options *o = d->options;
-  snn_pace *pace = d->pace;
-  progress p = {0};
-  uint32_t meeting = 0, first = 0, n = next_chunk(d, job, &p);
-  snn_status status;
+/* Where an image is, as every member of the team knows it. */
+typedef struct course {
+  progress p;        /* rank 0's */
+  uint32_t first, n; /* the next chunk; no steps: it has ended */
+} course;
+
+static void begin(const snn_drive *d, const snn_job *job, course *c) {
+  *c = (course){0};
+  c->n = next_chunk(d, job, &c->p);
   if (d->team.rank == 0) {
-    clear(&pace->totals, d->n_nodes);
-    clear(&pace->steps, (size_t)SNN_STOP_CHUNK * d->n_nodes);
-    if (job->out_of_time_ns) p.started_ns = snn_clock_ns();
+    clear(&d->pace->totals, d->n_nodes);
+    clear(&d->pace->steps, (size_t)SNN_STOP_CHUNK * d->n_nodes);
+    if (job->out_of_time_ns) c->p.started_ns = snn_clock_ns();
   }
   d->engine->begin(d->self, job);
-  if ((status = snn_meet(pace, d->team, o, &meeting)) != SNN_OK) return status;
-  for (uint32_t i = 0; i < d->n_static; i++) {
-    d->engine->run_stage(d->self, i, 0, 1);
-    if ((status = snn_meet(pace, d->team, o, &meeting)) != SNN_OK) return status;
+}
+
+/* One chunk of every image that has not ended, and what becomes of it. */
+static snn_status run_chunk(const snn_drive *drives, const snn_job *jobs, course *c, size_t n, uint32_t *meeting) {
+  const snn_drive *d = drives;
+  for (uint32_t i = d->n_static; i < d->n_stages; i++) {
+    for (size_t k = 0; k < n; k++)
+      if (c[k].n) drives[k].engine->run_stage(drives[k].self, i, c[k].first, c[k].n);
+    snn_status status = snn_meet(d->pace, d->team, d->options, meeting);
+    if (status != SNN_OK) return status;
   }
-  while (n > 0) {
-    for (uint32_t i = d->n_static; i < d->n_stages; i++) {
-      d->engine->run_stage(d->self, i, first, n);
-      if ((status = snn_meet(pace, d->team, o, &meeting)) != SNN_OK) return status;
-    }
-    if (d->team.rank == 0) look(d, job, n, &p);
-    snn_team_barrier(d->team); /* nobody adds to the counters while they are read; `next` is known to all */
-    first += n;
-    n = pace->next;
+  for (size_t k = 0; d->team.rank == 0 && k < n; k++)
+    if (c[k].n) look(&drives[k], &jobs[k], c[k].n, &c[k].p);
+  snn_team_barrier(d->team); /* nobody adds to the counters while they are read; `next` is known to all */
+  for (size_t k = 0; k < n; k++) {
+    c[k].first += c[k].n;
+    if (c[k].n) c[k].n = drives[k].pace->next;
   }
   return SNN_OK;
+}
+
+static bool any_left(const course *c, size_t n) {
+  for (size_t k = 0; k < n; k++)
+    if (c[k].n) return true;
+  return false;
+}
+
+snn_status snn_drive_images(const snn_drive *drives, const snn_job *jobs, size_t n) {
+  const snn_drive *d = drives;
+  course courses[SNN_MOST_TOGETHER];
+  uint32_t meeting = 0;
+  for (size_t k = 0; k < n; k++) begin(&drives[k], &jobs[k], &courses[k]);
+  snn_status status = snn_meet(d->pace, d->team, d->options, &meeting);
+  for (uint32_t i = 0; status == SNN_OK && i < d->n_static; i++) {
+    for (size_t k = 0; k < n; k++) drives[k].engine->run_stage(drives[k].self, i, 0, 1);
+    status = snn_meet(d->pace, d->team, d->options, &meeting);
+  }
+  while (status == SNN_OK && any_left(courses, n)) status = run_chunk(drives, jobs, courses, n, &meeting);
+  return status;
 }

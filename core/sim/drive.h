@@ -1,4 +1,4 @@
-/* Driving one image through time: chunks, checkpoints, early stop, budget, cancellation. How a layer is computed is an
+/* Driving images through time: chunks, checkpoints, early stop, budget, cancellation. How a layer is computed is an
  * engine's business; the driver knows stages and steps only, so every engine keeps the same rules. */
 #ifndef SNN_SIM_DRIVE_H
 #define SNN_SIM_DRIVE_H
@@ -56,8 +56,12 @@ typedef struct snn_drive {
 /* The counters an engine adds to: slot k of them where steps are told apart, else slot 0. */
 bool snn_drive_counts_steps(const snn_run_options *options);
 
-/* Simulate one image; called by every member of the team. Errors: CANCELLED, DEADLINE. */
-snn_status snn_drive_image(const snn_drive *d, const snn_job *job);
+enum { SNN_MOST_TOGETHER = 8 }; /* images */
+
+/* Simulate n images side by side, up to SNN_MOST_TOGETHER, each of which goes its own way through time: a stage runs
+ * for all of them before the next one starts, so that its weights come from memory once. The drives differ in engine
+ * contexts, pace and what is watched. Called by every member of the team. Errors: CANCELLED, DEADLINE. */
+snn_status snn_drive_images(const snn_drive *drives, const snn_job *jobs, size_t n);
 
 /* Has the run been cancelled, or its deadline passed? */
 snn_status snn_should_stop(const snn_run_options *run);

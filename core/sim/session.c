@@ -1,9 +1,10 @@
 /* Sessions: lanes of memory, the OpenMP team, the options of a run. How an image goes through time is drive.c's, how a
  * step is computed an engine's.
  *
- * Invariant: all memory is allocated at creation; a run touches only its lanes. A batch of at least as many images as
- * threads runs an image a thread, each in its own lane; a smaller one runs image by image with the whole team in lane
- * 0. */
+ * Invariant: all memory is allocated at creation; a run touches only its lanes. In a batch of at least as many images
+ * as threads every thread simulates images of its own, in its own lanes: one after the other or, where the packed
+ * weights exceed a core's cache, some side by side. A smaller batch runs image by image with the whole team in lane 0.
+ */
 #include "snn/calibrate.h"
 
 #include <omp.h>
@@ -11,6 +12,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/machine.h"
 #include "sim/drive.h"
 #include "sim/encode.h"
 #include "sim/float_engine.h"
@@ -19,6 +21,7 @@
 #include "sim/reference.h"
 
 enum { DEFAULT_CHUNK = 16, DEFAULT_INT8_CHUNK = 32, MAX_CHUNK = SNN_INT8_MOST_CHUNK, MAX_THREADS = 1024 };
+enum { BEST_TOGETHER = 4 }; /* images, where weights come from beyond a core's cache */
 
 /* What one image at a time runs in. */
 typedef struct lane {
@@ -36,8 +39,9 @@ struct snn_session {
   snn_reference reference;
   const snn_kernels *kernels;
   uint32_t threads;
+  uint32_t together;       /* images that a thread may simulate side by side */
   snn_meeting meeting;     /* of all threads */
-  lane *lanes;             /* [threads] */
+  lane *lanes;             /* [together][threads] */
   snn_potentials *initial; /* [n_nodes], of the current run */
   float *weights_init;     /* [n_nodes], the init `weights` for weights_timesteps; computed when that changes */
   uint32_t weights_timesteps;
@@ -71,6 +75,11 @@ static snn_status create_lane(const snn_session *s, lane *l, snn_error *err) {
   return SNN_OK;
 }
 
+/* Packed weights beyond what a core's cache holds come from memory once for all images side by side. */
+static uint32_t best_together(const snn_session *s) {
+  return s->int8.model && s->int8.model->bytes / 2 > snn_core_cache() ? BEST_TOGETHER : 1; /* one form of two is read */
+}
+
 /* Let the team's threads start now, not inside the first request. */
 static void start_team(uint32_t threads) {
   uint32_t started = 0;
@@ -88,6 +97,9 @@ snn_status snn_session_create(const snn_network *net, const snn_session_options 
   if (o.chunk > MAX_CHUNK)
     return snn_fail(err, SNN_ERR_ARGUMENT, "chunk", "%u is out of range; 1 to %d steps are supported", o.chunk,
                     MAX_CHUNK);
+  if (o.together > SNN_MOST_TOGETHER)
+    return snn_fail(err, SNN_ERR_ARGUMENT, "together", "%u is out of range; 1 to %d images are supported", o.together,
+                    SNN_MOST_TOGETHER);
   snn_session *s = calloc(1, sizeof *s);
   if (!s) return snn_fail_memory(err, "a simulation session");
   s->net = net;
@@ -110,12 +122,14 @@ snn_status snn_session_create(const snn_network *net, const snn_session_options 
   if (status == SNN_OK) status = snn_reference_create(net, &s->reference, err);
   if (status == SNN_OK) status = snn_weights_scratch_create(net, &s->weights_scratch, err);
   if (status == SNN_OK) {
-    s->lanes = calloc(s->threads, sizeof *s->lanes);
+    s->together = o.together ? o.together : best_together(s);
+    s->lanes = calloc((size_t)s->together * s->threads, sizeof *s->lanes);
     s->initial = calloc(net->n_nodes, sizeof *s->initial);
     s->weights_init = calloc(net->n_nodes, sizeof *s->weights_init);
     if (!s->lanes || !s->initial || !s->weights_init) status = snn_fail_memory(err, "a simulation session");
   }
-  for (uint32_t i = 0; status == SNN_OK && s->lanes && i < s->threads; i++) status = create_lane(s, &s->lanes[i], err);
+  for (uint32_t i = 0; status == SNN_OK && s->lanes && i < s->together * s->threads; i++)
+    status = create_lane(s, &s->lanes[i], err);
   if (status != SNN_OK) {
     snn_session_free(s);
     return status;
@@ -127,7 +141,7 @@ snn_status snn_session_create(const snn_network *net, const snn_session_options 
 
 void snn_session_free(snn_session *s) {
   if (!s) return;
-  for (uint32_t i = 0; s->lanes && i < s->threads; i++) {
+  for (uint32_t i = 0; s->lanes && i < s->together * s->threads; i++) {
     snn_free_pages(s->lanes[i].memory);
     snn_free_pages(s->lanes[i].int8_memory);
     snn_free_pages(s->lanes[i].reference);
@@ -319,7 +333,7 @@ static snn_status run_float(const run_setup *run, lane *l, snn_team team, const 
     snn_reference_run(&s->reference, s->kernels, team, job->image, l->reference);
     if (team.rank == 0) s->watch->begin(s->watch->context, &watched);
   }
-  return snn_drive_image(&drive, job);
+  return snn_drive_images(&drive, job, 1);
 }
 
 static snn_int8_reset reset_of(snn_neuron neuron) {
@@ -332,42 +346,49 @@ static snn_int8_reset reset_of(snn_neuron neuron) {
   }
 }
 
-/* The same in int8; thread: whose scratch to work in. */
-static snn_status run_int8(const run_setup *run, lane *l, snn_team team, size_t thread, const snn_job *job) {
+/* The same in int8 for n images side by side, in lanes `lanes`, `threads` apart; thread: whose scratch to work in. */
+static snn_status run_int8(const run_setup *run, lane *lanes, snn_team team, size_t thread, const snn_job *jobs,
+                           size_t n) {
   const snn_session *s = run->session;
   const snn_run_options *o = run->options;
+  const bool counts_steps = snn_drive_counts_steps(o);
   snn_int8_layout layout = s->int8.layouts[plan_kind(run->neuron)];
+  snn_int8_context engines[SNN_MOST_TOGETHER];
+  snn_drive drives[SNN_MOST_TOGETHER];
   if (layout.chunk > o->timesteps) layout.chunk = o->timesteps; /* the steps of a position lie close together */
-  snn_int8_context engine = {.sim = &s->int8,
-                             .layout = &layout,
-                             .reset = reset_of(o->neuron),
-                             .tau = snn_int8_nearest(o->tau * (1 << SNN_TAU_BITS)),
-                             .half_level = run->neuron->level_share < 1,
-                             .constant = {.plan = s->int8.plan,
-                                          .kernels = s->kernels,
-                                          .neuron = run->neuron,
-                                          .counters = snn_drive_counts_steps(o) ? l->pace.steps : l->pace.totals,
-                                          .counts_steps = snn_drive_counts_steps(o),
-                                          .memory = l->memory,
-                                          .team = team,
-                                          .timesteps = o->timesteps,
-                                          .initial = s->initial},
-                             .memory = l->int8_memory,
-                             .scratch = &s->int8.scratch[thread],
-                             .timesteps = o->timesteps};
-  if (!job->result.first_spikes) engine.constant.counters.first_spikes = NULL;
-  const snn_drive drive = {.engine = &snn_engine_int8,
-                           .self = &engine,
-                           .n_static = s->int8.plan->n_static,
-                           .n_stages = s->int8.plan->n_stages,
-                           .chunk = layout.chunk,
-                           .whole_run = layout.kind == SNN_PLAN_WHOLE_RUN,
-                           .n_nodes = s->net->n_nodes,
-                           .n_classes = (uint32_t)snn_network_classes(s->net),
-                           .options = o,
-                           .team = team,
-                           .pace = &l->pace};
-  return snn_drive_image(&drive, job);
+  for (size_t k = 0; k < n; k++) {
+    lane *l = &lanes[k * s->threads];
+    engines[k] = (snn_int8_context){.sim = &s->int8,
+                                    .layout = &layout,
+                                    .reset = reset_of(o->neuron),
+                                    .tau = snn_int8_nearest(o->tau * (1 << SNN_TAU_BITS)),
+                                    .half_level = run->neuron->level_share < 1,
+                                    .constant = {.plan = s->int8.plan,
+                                                 .kernels = s->kernels,
+                                                 .neuron = run->neuron,
+                                                 .counters = counts_steps ? l->pace.steps : l->pace.totals,
+                                                 .counts_steps = counts_steps,
+                                                 .memory = l->memory,
+                                                 .team = team,
+                                                 .timesteps = o->timesteps,
+                                                 .initial = s->initial},
+                                    .memory = l->int8_memory,
+                                    .scratch = &s->int8.scratch[thread],
+                                    .timesteps = o->timesteps};
+    if (!jobs[k].result.first_spikes) engines[k].constant.counters.first_spikes = NULL;
+    drives[k] = (snn_drive){.engine = &snn_engine_int8,
+                            .self = &engines[k],
+                            .n_static = s->int8.plan->n_static,
+                            .n_stages = s->int8.plan->n_stages,
+                            .chunk = layout.chunk,
+                            .whole_run = layout.kind == SNN_PLAN_WHOLE_RUN,
+                            .n_nodes = s->net->n_nodes,
+                            .n_classes = (uint32_t)snn_network_classes(s->net),
+                            .options = o,
+                            .team = team,
+                            .pace = &l->pace};
+  }
+  return snn_drive_images(drives, jobs, n);
 }
 
 /* Image i's share of the caller's arrays. */
@@ -393,6 +414,15 @@ static snn_job job_of(const run_setup *run, const float *images, size_t i, float
  * before it left over. */
 static uint64_t out_of_time(const run_setup *run, size_t k, size_t n) {
   return run->options->budget_ns ? run->began_ns + run->options->budget_ns / n * (k + 1) : 0;
+}
+
+/* Images to simulate side by side next, of `left`: groups of nearly one size. A budget is for one image at a time. */
+static size_t together(const run_setup *run, bool image_a_thread, size_t left) {
+  const snn_run_options *o = run->options;
+  const size_t most =
+      image_a_thread && o->precision == SNN_PRECISION_INT8 && !o->budget_ns ? run->session->together : 1;
+  const size_t groups = (left + most - 1) / most;
+  return (left + groups - 1) / groups;
 }
 
 snn_status snn_session_run(snn_session *s, const float *images, size_t batch, const snn_run_options *options,
@@ -426,12 +456,17 @@ snn_status snn_session_run(snn_session *s, const float *images, size_t batch, co
     snn_team team = {.size = 1};
     if (!image_a_thread) team = (snn_team){(uint32_t)rank, (uint32_t)size, &s->meeting};
     const size_t first = image_a_thread ? rank : 0, stride = image_a_thread ? size : 1;
+    const size_t mine = (batch - first + stride - 1) / stride; /* images of this team: every stride-th */
     lane *l = &s->lanes[first];
-    for (size_t i = first; i < batch; i += stride) {
-      snn_job job = job_of(&setup, images, i, scores, stats);
-      job.out_of_time_ns = out_of_time(&setup, i / stride, (batch - first + stride - 1) / stride);
-      snn_status ended = run.precision == SNN_PRECISION_INT8 ? run_int8(&setup, l, team, rank, &job)
-                                                             : run_float(&setup, l, team, &job);
+    snn_job jobs[SNN_MOST_TOGETHER];
+    for (size_t k = 0, n; k < mine; k += n) {
+      n = together(&setup, image_a_thread, mine - k);
+      for (size_t j = 0; j < n; j++) {
+        jobs[j] = job_of(&setup, images, first + (k + j) * stride, scores, stats);
+        jobs[j].out_of_time_ns = out_of_time(&setup, k, mine);
+      }
+      snn_status ended = run.precision == SNN_PRECISION_INT8 ? run_int8(&setup, l, team, rank, jobs, n)
+                                                             : run_float(&setup, l, team, jobs);
       if (ended != SNN_OK) {
 #pragma omp atomic write
         stopped = (int)ended;

@@ -91,8 +91,10 @@ bool snn_precision_parse(const char *name, snn_precision *out);
 enum { SNN_MAX_TIMESTEPS = 4096 }; /* the largest T a run accepts */
 
 typedef struct snn_session_options {
-  uint32_t threads; /* OpenMP threads; 0: what the machine (affinity mask, cgroup CPU limit) allows */
-  uint32_t chunk;   /* time steps a layer runs before the next layer starts, 1..64; 0: the default */
+  uint32_t threads;  /* OpenMP threads; 0: what the machine (affinity mask, cgroup CPU limit) allows */
+  uint32_t chunk;    /* time steps a layer runs before the next layer starts, 1..64; 0: the default */
+  uint32_t together; /* images of a batch that a thread carries through a layer before the next one, 1..8; 0: what suits
+                        the size of the network */
 } snn_session_options;
 
 typedef struct snn_run_options {

@@ -103,7 +103,7 @@ static void test_early_answers_are_short_runs(void **state) {
   (void)state;
   enum { IMAGES = 6, T = 40 };
   static const uint32_t chunks[] = {1, 3, 16};
-  uint32_t ended_early = 0, ran_on = 0;
+  uint32_t ended_early = 0, ran_on = 0, in_int8 = 0;
   for (uint64_t number = 1; number <= 10; number++) {
     builder b = small_network(number, 0.5f);
     float *images = random_images(&b, IMAGES);
@@ -111,6 +111,10 @@ static void test_early_answers_are_short_runs(void **state) {
     const size_t layers = snn_network_layers(b.net);
     snn_run_options o = {.timesteps = T, .init = SNN_INIT_HALF, .stop_margin = 0.12f, .stop_patience = 6};
     o.encoding = number % 2 ? SNN_ENCODING_DIRECT : SNN_ENCODING_RATE;
+    if (number % 4 == 1 && snn_int8_takes(b.net, &o, NULL) == SNN_OK) {
+      o.precision = SNN_PRECISION_INT8;
+      in_int8++;
+    }
     uint32_t used[IMAGES] = {0};
     for (uint32_t threads = 1; threads <= 3; threads++)
       for (size_t j = 0; j < 3; j++) {
@@ -122,8 +126,11 @@ static void test_early_answers_are_short_runs(void **state) {
           assert_true(!used[i] || used[i] == e.used[i]);
           used[i] = e.used[i];
           const uint32_t place = (uint32_t)i;
-          snn_run_options plain = {
-              .timesteps = used[i], .init = SNN_INIT_HALF, .encoding = o.encoding, .image_numbers = &place};
+          snn_run_options plain = {.timesteps = used[i],
+                                   .init = SNN_INIT_HALF,
+                                   .encoding = o.encoding,
+                                   .precision = o.precision,
+                                   .image_numbers = &place};
           early one;
           assert_int_equal(run_early(b.net, s, images + i * pixels, 1, &plain, &one, NULL), SNN_OK);
           assert_int_equal(one.used[0], used[i]);
@@ -141,7 +148,7 @@ static void test_early_answers_are_short_runs(void **state) {
     for (size_t i = 0; i < IMAGES; i++) used[i] < T ? ended_early++ : ran_on++;
     snn_network_free(b.net);
   }
-  assert_true(ended_early >= 5 && ran_on >= 5); /* or nothing was compared */
+  assert_true(ended_early >= 5 && ran_on >= 5 && in_int8 >= 2); /* or nothing was compared */
 }
 
 static void test_scores_of_every_step(void **state) {

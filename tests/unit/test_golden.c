@@ -193,7 +193,7 @@ static size_t run_case(const char *name) {
       char how[64];
       snn_session *s = NULL;
       snn_error err = {0};
-      snn_session_options opt = {.threads = threads[a], .chunk = chunks[b]};
+      snn_session_options opt = {.threads = threads[a], .chunk = chunks[b], .together = 1 + (uint32_t)(a + b) % 4};
       snprintf(how, sizeof how, "%u threads, chunks of %u", opt.threads, opt.chunk);
       if (snn_session_create(g.net, &opt, &s, &err) != SNN_OK) fail_msg("%s, %s: %s", name, how, err.text);
       for (size_t batch = 1; batch <= g.n_images; batch++) { /* fewer images than threads, as many, more */

@@ -52,7 +52,7 @@ static void test_same_bytes(void **state) {
   uint32_t taken = 0;
   for (uint64_t number = 0; number < 30; number++) {
     builder b = number % 2 ? small_network(number, 0.7f) : whole_network(number);
-    float *images = random_images(&b, 3);
+    float *images = random_images(&b, 7);
     snn_run_options o = options_for((snn_neuron)(number % SNN_NEURON_COUNT), SNN_PRECISION_INT8);
     const uint32_t checkpoints[] = {2, 5, 13};
     o.timesteps = 13;
@@ -67,7 +67,7 @@ static void test_same_bytes(void **state) {
         o.checkpoints = checkpoints;
         o.n_checkpoints = 3;
       }
-      for (size_t batch = 1; batch <= 3; batch++) {
+      for (size_t batch = 1; batch <= 7; batch += batch < 3 ? 1 : 4) {
         answers want = run(b.net, one, images, batch, &o), got = run(b.net, many, images, batch, &o),
                 again = run(b.net, many, images, batch, &o);
         assert_same(&want, &got);
