@@ -3,8 +3,9 @@
  * Open loop (--rate): requests have appointments, Poisson or in equal distances, whether or not earlier ones were
  * answered; latencies count from the appointment, so a server that falls behind cannot hide it (no coordinated
  * omission). Closed loop (no --rate): every connection sends its next request when it has its answer. A connection
- * that ends before its answer is whole is a failure; one that ends between two requests is not. --slow N holds N more
- * connections that send a header of their own, a byte every two seconds. Prints one JSON object. */
+ * that ends before its answer is whole is a failure; one that ends between two requests is not. --slow N holds N
+ * connections that send a header of their own, a byte every two seconds, each at its own moment; with --connections 0
+ * there are no others. Prints one JSON object, with the CPU time that the generator itself took. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -26,15 +27,19 @@
 
 enum { CONNECTIONS_MAX = 4096, SLOW_MAX = 4096, EVENTS_MAX = 256, ANSWER_HEAD_MAX = 4096, SLOW_SECONDS = 2 };
 
+/* Seconds. Where more than one request is due in this time they begin together: a wake-up for each would cost the
+ * machine more than the requests do. Latencies count from the appointments all the same. */
+static const double TOGETHER = 0.0002;
+
 typedef struct samples {
   double *at;
   size_t n, capacity;
 } samples;
 
 typedef struct connection {
-  int fd; /* -1: none */
-  bool busy;
-  double appointed; /* of the request it has */
+  int fd;               /* -1: none */
+  bool busy, wants_out; /* it waits for an answer; and for room to send */
+  double appointed;     /* of the request it has */
   size_t n_sent;
   char head[ANSWER_HEAD_MAX];
   size_t n_head;
@@ -43,6 +48,11 @@ typedef struct connection {
   bool then_close; /* the server said so */
   double simulate; /* ms, as its Server-Timing says; < 0: it does not */
 } connection;
+
+typedef struct slow {
+  int fd; /* -1: none */
+  size_t n_sent;
+} slow;
 
 typedef struct load {
   struct sockaddr_in address;
@@ -55,7 +65,8 @@ typedef struct load {
   int epoll_fd;
   connection *connections;
   int idle[CONNECTIONS_MAX], n_idle;
-  int slow[SLOW_MAX];
+  slow slow[SLOW_MAX];
+  int slow_turn; /* whose byte is next */
   double begin, next, slow_next;
   size_t n_begun, n_ended, n_failed, n_other, n_slow_lost;
   samples answered, refused, beside; /* beside: answered, less what the server simulated */
@@ -96,6 +107,7 @@ static int open_socket(const load *l) {
 static void watch_events(load *l, int i, uint32_t events, int how) {
   struct epoll_event e = {.events = events, .data.u32 = (uint32_t)i};
   epoll_ctl(l->epoll_fd, how, l->connections[i].fd, &e);
+  l->connections[i].wants_out = events & EPOLLOUT;
 }
 
 static void drop(load *l, int i, const char *failure) {
@@ -115,13 +127,13 @@ static void send_more(load *l, int i) {
   while (c->n_sent < l->n_request) {
     ssize_t n = send(c->fd, l->request + c->n_sent, l->n_request - c->n_sent, MSG_NOSIGNAL);
     if (n < 0 && errno == EAGAIN) {
-      watch_events(l, i, EPOLLIN | EPOLLOUT, EPOLL_CTL_MOD);
+      if (!c->wants_out) watch_events(l, i, EPOLLIN | EPOLLOUT, EPOLL_CTL_MOD);
       return;
     }
     if (n < 0) return; /* what came back, if anything, tells more */
     c->n_sent += (size_t)n;
   }
-  watch_events(l, i, EPOLLIN, EPOLL_CTL_MOD);
+  if (c->wants_out) watch_events(l, i, EPOLLIN, EPOLL_CTL_MOD);
 }
 
 static void begin_request(load *l, double appointed) {
@@ -129,7 +141,12 @@ static void begin_request(load *l, double appointed) {
   connection *c = &l->connections[i];
   bool fresh = c->fd < 0;
   if (fresh) c->fd = open_socket(l);
-  *c = (connection){.fd = c->fd, .busy = true, .appointed = appointed, .simulate = -1};
+  c->busy = true;
+  c->appointed = appointed;
+  c->n_sent = c->n_head = c->n_body = 0;
+  c->status = 0;
+  c->then_close = false;
+  c->simulate = -1;
   l->n_begun++;
   if (c->fd < 0) {
     drop(l, i, "cannot connect");
@@ -147,14 +164,16 @@ static bool read_head(connection *c, size_t *n_extra) {
   if (!end) return true;
   *end = 0;
   *n_extra = c->n_head - (size_t)(end + 4 - c->head);
-  if (sscanf(c->head, "HTTP/1.%*1d %3d ", &c->status) != 1) return false;
+  static const char version[] = "HTTP/1.1 ";
+  if (strncmp(c->head, version, sizeof version - 1) != 0) return false;
+  c->status = atoi(c->head + sizeof version - 1);
   for (char *line = strstr(c->head, "\r\n"); line; line = strstr(line + 2, "\r\n")) {
     if (strncasecmp(line + 2, "Content-Length:", 15) == 0) c->n_body = strtoul(line + 17, NULL, 10);
     if (strncasecmp(line + 2, "Connection: close", 17) == 0) c->then_close = true;
     const char *simulate = strncasecmp(line + 2, "Server-Timing:", 14) == 0 ? strstr(line, "simulate;dur=") : NULL;
     if (simulate) c->simulate = strtod(simulate + 13, NULL);
   }
-  return true;
+  return c->status >= 100;
 }
 
 static void end_request(load *l, int i) {
@@ -208,26 +227,32 @@ static void receive(load *l, int i) {
   }
 }
 
-static void trickle(load *l) {
+/* A byte of one of them. They take turns, so that each has its own moment and no burst of ours delays the others. */
+static void trickle(load *l, slow *c) {
   static const char header[] = "GET / HTTP/1.1\r\nHost: slow\r\nX-Slow: ";
-  static size_t at;
-  char byte = at < sizeof header - 1 ? header[at] : 'x';
-  at++;
-  for (int i = 0; i < l->n_slow; i++) {
-    char drain[256];
-    bool lost = l->slow[i] >= 0 && recv(l->slow[i], drain, sizeof drain, MSG_DONTWAIT) >= 0; /* told so, or closed */
-    if (lost) {
-      close(l->slow[i]);
-      l->n_slow_lost++;
-      l->slow[i] = -1;
-    }
-    if (l->slow[i] < 0) l->slow[i] = open_socket(l); /* evicted: it comes again, as attackers do */
-    if (l->slow[i] >= 0) (void)!send(l->slow[i], &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+  char drain[256];
+  if (c->fd >= 0 && recv(c->fd, drain, sizeof drain, MSG_DONTWAIT) >= 0) { /* told so, or closed */
+    close(c->fd);
+    l->n_slow_lost++;
+    c->fd = -1;
   }
-  l->slow_next += SLOW_SECONDS;
+  if (c->fd < 0) { /* evicted: it comes again, as attackers do */
+    c->fd = open_socket(l);
+    c->n_sent = 0;
+  }
+  char byte = c->n_sent < sizeof header - 1 ? header[c->n_sent] : 'x';
+  if (c->fd >= 0 && send(c->fd, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1) c->n_sent++;
+}
+
+static void trickle_due(load *l, double at) {
+  for (; l->n_slow && l->slow_next <= at; l->slow_next += (double)SLOW_SECONDS / l->n_slow) {
+    trickle(l, &l->slow[l->slow_turn]);
+    l->slow_turn = (l->slow_turn + 1) % l->n_slow;
+  }
 }
 
 static bool more_to_begin(const load *l, double at) {
+  if (!l->n_connections) return at - l->begin < l->seconds;
   return l->n_wanted ? l->n_begun < l->n_wanted : at - l->begin < l->seconds;
 }
 
@@ -247,8 +272,10 @@ static void run(load *l) {
     double at = now();
     bool more = more_to_begin(l, l->rate > 0 ? l->next : at);
     if (!more && l->n_begun == l->n_ended) break;
-    if (l->n_slow && at >= l->slow_next) trickle(l);
+    trickle_due(l, at);
     double wait = more && l->rate > 0 && l->n_idle > 0 ? l->next - at : 0.05;
+    if (l->n_slow && l->slow_next - at < wait) wait = l->slow_next - at;
+    if (wait > 0 && wait < TOGETHER && l->rate * TOGETHER >= 1) wait = TOGETHER;
     if (wait > 0.05) wait = 0.05;
     if (wait < 0) wait = 0;
     struct timespec limit = {0, (long)(wait * 1e9)};
@@ -279,7 +306,13 @@ static void print_samples(const char *name, samples *s) {
          percentile(s, 50), percentile(s, 99), percentile(s, 99.9), percentile(s, 100));
 }
 
-static void print(load *l, double elapsed) {
+static double cpu_seconds(void) {
+  struct rusage u;
+  if (getrusage(RUSAGE_SELF, &u) != 0) return 0;
+  return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+}
+
+static void print(load *l, double elapsed, double cpu) {
   printf("{\"offered_per_s\": %.1f, \"seconds\": %.2f, \"requests\": %zu, \"answered_per_s\": %.1f, ", l->rate, elapsed,
          l->n_begun, (double)l->answered.n / elapsed);
   print_samples("answered_ms", &l->answered);
@@ -287,8 +320,10 @@ static void print(load *l, double elapsed) {
   print_samples("beside_simulate_ms", &l->beside);
   printf(", ");
   print_samples("refused_ms", &l->refused);
-  printf(", \"other_status\": %zu, \"failed\": %zu, \"slow_evicted\": %zu, \"first_failure\": \"%s\"}\n", l->n_other,
-         l->n_failed, l->n_slow_lost, l->failure);
+  printf(
+      ", \"other_status\": %zu, \"failed\": %zu, \"slow_evicted\": %zu, \"first_failure\": \"%s\", "
+      "\"generator_cpu_s\": %.3f}\n",
+      l->n_other, l->n_failed, l->n_slow_lost, l->failure, cpu);
 }
 
 static char *read_file(const char *path, size_t *n) {
@@ -345,7 +380,7 @@ int main(int argc, char **argv) {
       default: usage();
     }
   if (optind + 1 != argc || sscanf(argv[optind], "%63[0-9.]:%u", host, &port) != 2 || port > 65535 ||
-      l.n_connections < 1 || l.n_connections > CONNECTIONS_MAX || l.n_slow < 0 || l.n_slow > SLOW_MAX)
+      l.n_connections < (l.n_slow ? 0 : 1) || l.n_connections > CONNECTIONS_MAX || l.n_slow < 0 || l.n_slow > SLOW_MAX)
     usage();
   l.address = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
   if (inet_pton(AF_INET, host, &l.address.sin_addr) != 1) usage();
@@ -356,15 +391,17 @@ int main(int argc, char **argv) {
   }
   make_request(&l, path, body, type, argv[optind]);
   l.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-  l.connections = calloc((size_t)l.n_connections, sizeof *l.connections);
+  l.connections = calloc((size_t)l.n_connections + 1, sizeof *l.connections);
   if (l.epoll_fd < 0 || !l.connections) die("start");
   for (int i = 0; i < l.n_connections; i++) {
     l.connections[i].fd = -1;
     l.idle[l.n_idle++] = l.n_connections - 1 - i;
   }
-  for (int i = 0; i < l.n_slow; i++) l.slow[i] = -1;
+  for (int i = 0; i < l.n_slow; i++) l.slow[i].fd = -1;
   srand48(1);
+  double cpu = cpu_seconds();
   run(&l);
-  print(&l, now() - l.begin);
+  double elapsed = now() - l.begin;
+  print(&l, elapsed, cpu_seconds() - cpu);
   return l.n_failed ? 1 : 0;
 }
