@@ -1,33 +1,49 @@
 /* The echo of the options: one list for the answer of classify and the response parameters of the inference protocol.
- * Says nothing of results. */
+ * Says nothing of results and prints nothing. */
 #include "json_echo.h"
 
 #include <math.h>
 
-/* Seven digits are all a float has: 0.9, not 0.899999976. */
-static json_t *share(float v) {
-  return json_real(round((double)v * 1e7) / 1e7);
+typedef struct list {
+  echo *at;
+  size_t n;
+} list;
+
+static void add_text(list *l, const char *group, const char *name, const char *text) {
+  l->at[l->n++] = (echo){.group = group, .name = name, .kind = ECHO_TEXT, .text = text};
 }
 
-void json_echo_options(json_t *into, const inference *inf) {
+static void add_integer(list *l, const char *group, const char *name, uint64_t v) {
+  l->at[l->n++] = (echo){.group = group, .name = name, .kind = ECHO_INTEGER, .integer = (long long)v};
+}
+
+/* Seven digits are all a float has: 0.9, not 0.899999976. */
+static void add_share(list *l, const char *group, const char *name, float v) {
+  l->at[l->n++] = (echo){.group = group, .name = name, .kind = ECHO_REAL, .real = round((double)v * 1e7) / 1e7};
+}
+
+size_t json_echo_options(const inference *inf, echo out[ECHO_MAX]) {
   const snn_run_options *run = &inf->options.run;
-  json_object_set_new(into, "timesteps", json_integer((json_int_t)run->timesteps));
-  json_object_set_new(into, "neuron", json_string(snn_neuron_name(run->neuron)));
-  if (snn_neuron_leaks(run->neuron)) json_object_set_new(into, "tau", share(run->tau));
-  json_object_set_new(into, "init", json_string(snn_init_name(run->init)));
+  static const char of_table[] = "table", of_stop[] = "stop"; /* told apart by where they lie */
+  list l = {.at = out};
   snn_table_choice table;
-  if (snn_run_table(inf->model->network, run, &table))
-    json_object_set_new(into, "table",
-                        json_pack("{s:s, s:I}", "source", table.is_embedded ? "model" : "calibration", "timesteps",
-                                  (json_int_t)table.key.timesteps));
-  json_object_set_new(into, "shift", json_integer((json_int_t)run->shift));
-  json_object_set_new(into, "encoding", json_string(snn_encoding_name(run->encoding)));
-  if (run->encoding == SNN_ENCODING_RATE) json_object_set_new(into, "seed", json_integer((json_int_t)run->seed));
-  json_object_set_new(into, "readout", json_string(snn_readout_name(run->readout)));
-  json_object_set_new(into, "precision", json_string(snn_precision_name(run->precision)));
-  if (run->budget_ns) json_object_set_new(into, "budget_ms", json_integer((json_int_t)(run->budget_ns / 1000000)));
-  if (run->stop_patience)
-    json_object_set_new(
-        into, "stop",
-        json_pack("{s:o, s:I}", "margin", share(run->stop_margin), "patience", (json_int_t)run->stop_patience));
+  add_integer(&l, NULL, "timesteps", run->timesteps);
+  add_text(&l, NULL, "neuron", snn_neuron_name(run->neuron));
+  if (snn_neuron_leaks(run->neuron)) add_share(&l, NULL, "tau", run->tau);
+  add_text(&l, NULL, "init", snn_init_name(run->init));
+  if (snn_run_table(inf->model->network, run, &table)) {
+    add_text(&l, of_table, "source", table.is_embedded ? "model" : "calibration");
+    add_integer(&l, of_table, "timesteps", table.key.timesteps);
+  }
+  add_integer(&l, NULL, "shift", run->shift);
+  add_text(&l, NULL, "encoding", snn_encoding_name(run->encoding));
+  if (run->encoding == SNN_ENCODING_RATE) add_integer(&l, NULL, "seed", run->seed);
+  add_text(&l, NULL, "readout", snn_readout_name(run->readout));
+  add_text(&l, NULL, "precision", snn_precision_name(run->precision));
+  if (run->budget_ns) add_integer(&l, NULL, "budget_ms", run->budget_ns / 1000000);
+  if (run->stop_patience) {
+    add_share(&l, of_stop, "margin", run->stop_margin);
+    add_integer(&l, of_stop, "patience", run->stop_patience);
+  }
+  return l.n;
 }

@@ -169,22 +169,18 @@ static uint64_t sum_of(const uint64_t *values, size_t n) {
 }
 
 /* Parameters are scalars: {"stop": {"margin": 0.9}} becomes {"stop_margin": 0.9}. */
-static json_t *flattened(json_t *echo) {
-  const char *name, *inner_name;
-  json_t *value, *inner, *flat = json_object();
-  json_object_foreach(echo, name, value) {
-    if (!json_is_object(value)) {
-      json_object_set(flat, name, value);
-      continue;
-    }
-    json_object_foreach(value, inner_name, inner) {
-      char joined[96];
-      snprintf(joined, sizeof joined, "%s_%s", name, inner_name);
-      json_object_set(flat, joined, inner);
-    }
+static void add_options(json_t *into, const inference *inf) {
+  echo list[ECHO_MAX];
+  size_t n = json_echo_options(inf, list);
+  for (size_t i = 0; i < n; i++) {
+    const echo *e = &list[i];
+    char name[96];
+    snprintf(name, sizeof name, "%s%s%s", e->group ? e->group : "", e->group ? "_" : "", e->name);
+    json_object_set_new(into, name,
+                        e->kind == ECHO_TEXT      ? json_string(e->text)
+                        : e->kind == ECHO_INTEGER ? json_integer((json_int_t)e->integer)
+                                                  : json_real(e->real));
   }
-  json_decref(echo);
-  return flat;
 }
 
 /* What ran, and what it took for all pictures together. */
@@ -194,8 +190,7 @@ static json_t *parameters(const answer *a) {
   uint64_t operations = sum_of(inf->synaptic_operations, n);
   json_t *o = json_pack("{s:s}", "sha256", snn_network_sha256(inf->model->network));
   if (inf->calibration) json_object_set_new(o, "calibration", json_string(inf->calibration->name));
-  json_echo_options(o, inf);
-  o = flattened(o);
+  add_options(o, inf);
   uint32_t longest = 0;
   for (size_t i = 0; i < inf->n_images; i++)
     if (inf->timesteps_used[i] > longest) longest = inf->timesteps_used[i];

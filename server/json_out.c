@@ -2,30 +2,16 @@
  * are: a score that is not finite becomes null. Does no arithmetic but softmax, rates and energy. */
 #include "json_out.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "encoding.h"
 #include "json_echo.h"
+#include "json_text.h"
 
 #define ENERGY_BASIS "45 nm: 0.9 pJ per AC, 4.6 pJ per MAC (Horowitz 2014)"
 static const double AC_NJ = 0.9e-3, MAC_NJ = 4.6e-3;
-
-static json_t *number(double v) {
-  return isfinite(v) ? json_real(v) : json_null();
-}
-
-static json_t *text_or_null(const char *s) {
-  return s ? json_string(s) : json_null();
-}
-
-static char *print(json_t *root) {
-  char *text = root ? json_dumps(root, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
-  json_decref(root);
-  return text;
-}
 
 latency json_out_latency(const inference *inf, uint64_t now_ns) {
   uint64_t waited = inf->at.decode_begin - inf->at.received + (inf->at.run_begin - inf->at.decode_end);
@@ -51,10 +37,14 @@ static scored score(const snn_network *net, const float *scores) {
   return s;
 }
 
-static json_t *class_object(const scored *s, size_t i) {
+static void put_class(json_text *t, const char *name, const scored *s, size_t i) {
   double v = (double)s->scores[i];
-  return json_pack("{s:I, s:o, s:o, s:o}", "index", (json_int_t)i, "label", text_or_null(snn_network_label(s->net, i)),
-                   "score", number(v), "probability", number(exp(v - s->largest) / s->sum));
+  json_open(t, name, '{');
+  json_put_integer(t, "index", (long long)i);
+  json_put_text(t, "label", snn_network_label(s->net, i));
+  json_put_real(t, "score", v);
+  json_put_real(t, "probability", exp(v - s->largest) / s->sum);
+  json_close(t, '}');
 }
 
 /* Is class i ahead of class j? Equal scores: the lower index. A NaN is behind everything. */
@@ -72,19 +62,19 @@ static size_t next_best(const scored *s, size_t last) {
   return best;
 }
 
-static json_t *top_classes(const scored *s, uint32_t top_k) {
-  json_t *list = json_array();
+static void put_top_classes(json_text *t, const scored *s, uint32_t top_k) {
+  json_open(t, "top", '[');
   for (size_t k = 0, at = s->n; k < top_k && k < s->n; k++) {
     at = next_best(s, at);
-    json_array_append_new(list, class_object(s, at));
+    put_class(t, NULL, s, at);
   }
-  return list;
+  json_close(t, ']');
 }
 
-static json_t *score_list(const scored *s) {
-  json_t *list = json_array();
-  for (size_t i = 0; i < s->n; i++) json_array_append_new(list, number((double)s->scores[i]));
-  return list;
+static void put_scores(json_text *t, const scored *s) {
+  json_open(t, "scores", '[');
+  for (size_t i = 0; i < s->n; i++) json_put_real(t, NULL, (double)s->scores[i]);
+  json_close(t, ']');
 }
 
 /* Counts of picture i: [layers] of each kind. */
@@ -100,11 +90,6 @@ static uint64_t sum_of(const uint64_t *layers, size_t n) {
   return sum;
 }
 
-/* The mean step at which the neurons that fired did so first; NULL where none did or nobody knows. */
-static json_t *first_spike(const snn_first_spikes *f) {
-  return f->steps > 0 ? number((double)f->steps / (double)f->neurons) : json_null();
-}
-
 /* Does layer i fire in this run? The last one does where its spikes are the readout. */
 static bool fires(const inference *inf, size_t i) {
   const snn_network *net = inf->model->network;
@@ -112,91 +97,129 @@ static bool fires(const inference *inf, size_t i) {
          (i + 1 == snn_network_layers(net) && inf->options.run.readout == SNN_READOUT_COUNT);
 }
 
-static json_t *layer_list(const inference *inf, const counts *c) {
+static void put_layers(json_text *t, const inference *inf, const counts *c) {
   const snn_network *net = inf->model->network;
-  json_t *list = json_array();
+  json_open(t, "layers", '[');
   for (size_t i = 0; i < snn_network_layers(net); i++) {
     snn_layer_info layer = snn_network_layer(net, i);
     if (!fires(inf, i)) continue;
     double neurons = (double)snn_shape_size(layer.shape);
-    json_t *entry =
-        json_pack("{s:s, s:I, s:I, s:o}", "name", layer.name, "neurons", (json_int_t)neurons, "spikes",
-                  (json_int_t)c->spikes[i], "rate", number((double)c->spikes[i] / (neurons * c->timesteps)));
-    json_array_append_new(list, entry);
-    if (layer.kind != SNN_LAYER_NEURON) continue; /* nobody looks for the last layer's first spikes */
-    json_object_set_new(entry, "first_spike_step", first_spike(&c->first_spikes[i]));
-    json_object_set_new(entry, "fired", json_integer((json_int_t)c->first_spikes[i].neurons));
+    json_open(t, NULL, '{');
+    json_put_text(t, "name", layer.name);
+    json_put_integer(t, "neurons", (long long)neurons);
+    json_put_integer(t, "spikes", (long long)c->spikes[i]);
+    json_put_real(t, "rate", (double)c->spikes[i] / (neurons * c->timesteps));
+    if (layer.kind == SNN_LAYER_NEURON) { /* nobody looks for the last layer's first spikes */
+      const snn_first_spikes *f = &c->first_spikes[i];
+      /* The mean step at which the neurons that fired did so first; null where none did or nobody knows. */
+      json_put_real(t, "first_spike_step", f->steps > 0 ? (double)f->steps / (double)f->neurons : NAN);
+      json_put_integer(t, "fired", (long long)f->neurons);
+    }
+    json_close(t, '}');
   }
-  return list;
+  json_close(t, ']');
 }
 
-static json_t *spikes_object(const inference *inf, const counts *c) {
+static void put_spikes(json_text *t, const inference *inf, const counts *c) {
   const snn_network *net = inf->model->network;
   size_t layers = snn_network_layers(net);
   double total = (double)sum_of(c->spikes, layers), neurons = 0;
   for (size_t i = 0; i < layers; i++)
     if (fires(inf, i)) neurons += (double)snn_shape_size(snn_network_layer(net, i).shape);
-  json_t *o = json_pack("{s:I, s:o, s:I}", "total", (json_int_t)total, "per_neuron_step",
-                        number(total / (neurons * c->timesteps)), "synaptic_operations",
-                        (json_int_t)sum_of(c->synaptic_operations, layers));
-  if (snn_neuron_is_ternary(inf->options.run.neuron)) json_object_set_new(o, "ternary", json_true());
-  if (c->first_spikes) json_object_set_new(o, "layers", layer_list(inf, c));
-  return o;
+  json_open(t, "spikes", '{');
+  json_put_integer(t, "total", (long long)total);
+  json_put_real(t, "per_neuron_step", total / (neurons * c->timesteps));
+  json_put_integer(t, "synaptic_operations", (long long)sum_of(c->synaptic_operations, layers));
+  if (snn_neuron_is_ternary(inf->options.run.neuron)) json_put_true(t, "ternary");
+  if (c->first_spikes) put_layers(t, inf, c);
+  json_close(t, '}');
 }
 
-static json_t *energy_object(const snn_network *net, const counts *c) {
+static void put_energy(json_text *t, const snn_network *net, const counts *c) {
   size_t layers = snn_network_layers(net);
   double snn = AC_NJ * (double)sum_of(c->synaptic_operations, layers) + MAC_NJ * (double)sum_of(c->macs, layers);
-  return json_pack("{s:o, s:o, s:s}", "snn_nj", number(snn), "ann_nj", number(MAC_NJ * (double)snn_network_macs(net)),
-                   "basis", ENERGY_BASIS);
+  json_open(t, "energy", '{');
+  json_put_real(t, "snn_nj", snn);
+  json_put_real(t, "ann_nj", MAC_NJ * (double)snn_network_macs(net));
+  json_put_text(t, "basis", ENERGY_BASIS);
+  json_close(t, '}');
 }
 
 /* Scores and the class they speak for after every step. */
-static json_t *step_list(const inference *inf, size_t image) {
+static void put_steps(json_text *t, const inference *inf, size_t image) {
   const snn_network *net = inf->model->network;
   const size_t classes = snn_network_classes(net);
   const float *scores = inf->step_scores + image * inf->options.run.timesteps * classes;
-  json_t *list = json_array();
-  for (uint32_t t = 0; t < inf->timesteps_used[image]; t++) {
-    scored s = score(net, scores + t * classes);
-    json_array_append_new(list, json_pack("{s:I, s:o, s:o}", "timestep", (json_int_t)t + 1, "class",
-                                          class_object(&s, next_best(&s, s.n)), "scores", score_list(&s)));
+  json_open(t, "steps", '[');
+  for (uint32_t step = 0; step < inf->timesteps_used[image]; step++) {
+    scored s = score(net, scores + step * classes);
+    json_open(t, NULL, '{');
+    json_put_integer(t, "timestep", (long long)step + 1);
+    put_class(t, "class", &s, next_best(&s, s.n));
+    put_scores(t, &s);
+    json_close(t, '}');
   }
-  return list;
+  json_close(t, ']');
 }
 
-static json_t *result_object(const inference *inf, size_t i) {
+static void put_result(json_text *t, const inference *inf, size_t i) {
   const snn_network *net = inf->model->network;
   size_t classes = snn_network_classes(net), layers = snn_network_layers(net);
   scored s = score(net, inf->scores + i * classes);
   counts c = {inf->timesteps_used[i], inf->spikes + i * layers, inf->synaptic_operations + i * layers,
               inf->macs + i * layers, inf->first_spikes ? inf->first_spikes + i * layers : NULL};
-  json_t *o = json_pack("{s:o, s:o, s:o, s:o, s:I, s:o}", "class", class_object(&s, next_best(&s, s.n)), "top",
-                        top_classes(&s, inf->options.top_k), "scores", score_list(&s), "spikes", spikes_object(inf, &c),
-                        "timesteps_used", (json_int_t)inf->timesteps_used[i], "energy", energy_object(net, &c));
+  json_open(t, NULL, '{');
+  put_class(t, "class", &s, next_best(&s, s.n));
+  put_top_classes(t, &s, inf->options.top_k);
+  put_scores(t, &s);
+  put_spikes(t, inf, &c);
+  json_put_integer(t, "timesteps_used", (long long)inf->timesteps_used[i]);
+  put_energy(t, net, &c);
   if (inf->reference) {
     scored reference = score(net, inf->reference + i * classes);
-    json_object_set_new(o, "reference",
-                        json_pack("{s:o, s:o}", "class", class_object(&reference, next_best(&reference, reference.n)),
-                                  "scores", score_list(&reference)));
+    json_open(t, "reference", '{');
+    put_class(t, "class", &reference, next_best(&reference, reference.n));
+    put_scores(t, &reference);
+    json_close(t, '}');
   }
-  if (inf->step_scores) json_object_set_new(o, "steps", step_list(inf, i));
-  if (inf->previews) json_object_set_new(o, "input_png", json_string(inf->previews[i]));
-  return o;
+  if (inf->step_scores) put_steps(t, inf, i);
+  if (inf->previews) json_put_text(t, "input_png", inf->previews[i]);
+  json_close(t, '}');
+}
+
+static void put_options(json_text *t, const inference *inf) {
+  echo list[ECHO_MAX];
+  size_t n = json_echo_options(inf, list);
+  for (size_t i = 0; i < n; i++) {
+    const echo *e = &list[i];
+    if (e->group && (i == 0 || list[i - 1].group != e->group)) json_open(t, e->group, '{');
+    switch (e->kind) {
+      case ECHO_TEXT: json_put_text(t, e->name, e->text); break;
+      case ECHO_INTEGER: json_put_integer(t, e->name, e->integer); break;
+      case ECHO_REAL: json_put_real(t, e->name, e->real); break;
+    }
+    if (e->group && (i + 1 == n || list[i + 1].group != e->group)) json_close(t, '}');
+  }
 }
 
 char *json_out_answer(const inference *inf, const latency *ms) {
-  json_t *results = json_array();
-  for (size_t i = 0; i < inf->n_images; i++) json_array_append_new(results, result_object(inf, i));
-  json_t *answer =
-      json_pack("{s:s, s:s, s:o}", "model", inf->model->name, "model_version", snn_network_sha256(inf->model->network),
-                "calibration", inf->calibration ? json_string(inf->calibration->name) : json_null());
-  json_echo_options(answer, inf);
-  json_object_set_new(answer, "results", results);
-  json_object_set_new(answer, "latency_ms",
-                      json_pack("{s:f, s:f, s:f, s:f}", "queue", ms->queue, "decode", ms->decode, "simulate",
-                                ms->simulate, "total", ms->total));
-  return print(answer);
+  json_text t = {0};
+  json_open(&t, NULL, '{');
+  json_put_text(&t, "model", inf->model->name);
+  json_put_text(&t, "model_version", snn_network_sha256(inf->model->network));
+  json_put_text(&t, "calibration", inf->calibration ? inf->calibration->name : NULL);
+  put_options(&t, inf);
+  json_open(&t, "results", '[');
+  for (size_t i = 0; i < inf->n_images; i++) put_result(&t, inf, i);
+  json_close(&t, ']');
+  json_open(&t, "latency_ms", '{');
+  json_put_real(&t, "queue", ms->queue);
+  json_put_real(&t, "decode", ms->decode);
+  json_put_real(&t, "simulate", ms->simulate);
+  json_put_real(&t, "total", ms->total);
+  json_close(&t, '}');
+  json_close(&t, '}');
+  return json_take(&t);
 }
 
 char *json_out_problem(const problem *p, const char *request_id) {
@@ -205,6 +228,14 @@ char *json_out_problem(const problem *p, const char *request_id) {
   size_t n = strlen(instance);
   snprintf(type, sizeof type, "urn:spiked:problem:%s", info->type);
   percent_encode(request_id, instance + n, sizeof instance - n);
-  return print(json_pack("{s:s, s:s, s:I, s:s, s:s, s:s}", "type", type, "title", info->title, "status",
-                         (json_int_t)info->http_status, "detail", p->detail, "instance", instance, "error", p->detail));
+  json_text t = {0};
+  json_open(&t, NULL, '{');
+  json_put_text(&t, "type", type);
+  json_put_text(&t, "title", info->title);
+  json_put_integer(&t, "status", info->http_status);
+  json_put_text(&t, "detail", p->detail);
+  json_put_text(&t, "instance", instance);
+  json_put_text(&t, "error", p->detail);
+  json_close(&t, '}');
+  return json_take(&t);
 }
