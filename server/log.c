@@ -3,10 +3,13 @@
  * rotate or filter: that is the job of whatever reads stderr. */
 #include "log.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -113,7 +116,10 @@ size_t log_format(char *line, size_t n_line, bool json, const char *time, log_le
 }
 
 void log_init(logger *out, int fd, bool json) {
+  struct stat about;
   *out = (logger){.fd = fd, .json = json};
+  atomic_init(&out->dropped, 0);
+  atomic_init(&out->way, fstat(fd, &about) == 0 && S_ISREG(about.st_mode) ? LOG_FILE : LOG_NOWAIT);
   pthread_mutex_init(&out->lock, NULL);
 }
 
@@ -123,31 +129,56 @@ void log_destroy(logger *out) {
 
 static size_t format_now(const logger *out, char line[LINE_BYTES], log_level level, const char *event,
                          const log_field *fields) {
-  char stamp[40];
+  static _Thread_local char stamp[40]; /* good for a second */
+  static _Thread_local size_t n;
+  static _Thread_local time_t stamped;
   struct timespec now;
-  struct tm utc;
   clock_gettime(CLOCK_REALTIME, &now);
-  gmtime_r(&now.tv_sec, &utc);
-  size_t n = strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &utc);
+  if (!n || now.tv_sec != stamped) {
+    struct tm utc;
+    gmtime_r(&now.tv_sec, &utc);
+    n = strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &utc);
+    stamped = now.tv_sec;
+  }
   snprintf(stamp + n, sizeof stamp - n, ".%03dZ", (int)(now.tv_nsec / 1000000));
   return log_format(line, LINE_BYTES, out->json, stamp, level, event, fields);
 }
 
-/* A pipe that polls writable takes LINE_BYTES without blocking; with the lock held nobody else fills it in between. */
-static bool try_write(const logger *out, const char *line, size_t n) {
+static bool is_writable(const logger *out) {
   struct pollfd p = {.fd = out->fd, .events = POLLOUT};
-  return poll(&p, 1, 0) == 1 && (p.revents & POLLOUT) && write(out->fd, line, n) == (ssize_t)n;
+  return poll(&p, 1, 0) == 1 && (p.revents & POLLOUT);
+}
+
+/* With the lock held. Not every kernel knows pipes that say EAGAIN for one write, and no terminal does: one that polls
+ * writable takes LINE_BYTES without blocking, and nobody else fills it in between. */
+static bool try_write(logger *out, char *line, size_t n) {
+  if (atomic_load_explicit(&out->way, memory_order_relaxed) == LOG_NOWAIT) {
+    struct iovec part = {.iov_base = line, .iov_len = n};
+    ssize_t written = pwritev2(out->fd, &part, 1, -1, RWF_NOWAIT);
+    if (written >= 0 || errno == EAGAIN) return written == (ssize_t)n;
+    atomic_store_explicit(&out->way, LOG_ASK, memory_order_relaxed);
+  }
+  return (out->way == LOG_FILE || is_writable(out)) && write(out->fd, line, n) == (ssize_t)n;
 }
 
 void log_event(logger *out, log_level level, const char *event, const log_field *fields) {
   char line[LINE_BYTES], notice[LINE_BYTES];
+  unsigned long dropped = atomic_load(&out->dropped);
+  if (dropped && !is_writable(out)) { /* nor is the line printed that nobody will read */
+    atomic_fetch_add(&out->dropped, 1);
+    return;
+  }
   size_t n = format_now(out, line, level, event, fields);
   pthread_mutex_lock(&out->lock);
-  if (out->dropped) {
+  dropped = atomic_load(&out->dropped);
+  if (dropped) {
     size_t n_notice = format_now(out, notice, LOG_WARNING, "log-lines-dropped",
-                                 (log_field[]){LOG_INTEGER("lines", out->dropped), LOG_LAST});
-    if (try_write(out, notice, n_notice)) out->dropped = 0;
+                                 (log_field[]){LOG_INTEGER("lines", dropped), LOG_LAST});
+    if (try_write(out, notice, n_notice)) {
+      atomic_fetch_sub(&out->dropped, dropped);
+      dropped = 0;
+    }
   }
-  if (out->dropped || !try_write(out, line, n)) out->dropped++;
+  if (dropped || !try_write(out, line, n)) atomic_fetch_add(&out->dropped, 1);
   pthread_mutex_unlock(&out->lock);
 }

@@ -8,6 +8,7 @@
 #define SERVER_LOG_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -16,8 +17,10 @@ typedef enum log_level { LOG_INFO, LOG_WARNING, LOG_ERROR } log_level;
 typedef struct logger {
   int fd;
   bool json;
-  pthread_mutex_t lock;
-  unsigned long dropped; /* lines since the last one that was written */
+  /* How a line is written without waiting for a reader: the kernel says EAGAIN; it is asked first; nobody reads. */
+  _Atomic enum { LOG_NOWAIT, LOG_ASK, LOG_FILE } way;
+  pthread_mutex_t lock; /* of writing */
+  atomic_ulong dropped; /* lines since the last one that was written */
 } logger;
 
 void log_init(logger *out, int fd, bool json);
