@@ -10,6 +10,8 @@
 
 #include "json_out.h"
 
+enum { ID_BYTES = 16, RANDOM_IDS = 32 };
+
 static bool id_acceptable(const char *id) {
   size_t n = strnlen(id, REQUEST_ID_MAX + 1);
   if (n == 0 || n > REQUEST_ID_MAX) return false;
@@ -19,16 +21,25 @@ static bool id_acceptable(const char *id) {
 }
 
 void request_identify(request *r, const char *offered) {
-  uint64_t random[2];
+  static _Thread_local uint8_t random[RANDOM_IDS * ID_BYTES]; /* a system call for many */
+  static _Thread_local size_t n_left;
   if (offered && id_acceptable(offered)) {
     strcpy(r->id, offered);
     return;
   }
-  if (getrandom(random, sizeof random, GRND_NONBLOCK) != sizeof random) {
-    random[0] = r->begun_ns;
-    random[1] = (uint64_t)(uintptr_t)r;
+  if (!n_left && getrandom(random, sizeof random, GRND_NONBLOCK) == sizeof random) n_left = RANDOM_IDS;
+  uint8_t id[ID_BYTES];
+  if (n_left) {
+    memcpy(id, random + --n_left * ID_BYTES, sizeof id);
+  } else {
+    const uint64_t instead[2] = {r->begun_ns, (uint64_t)(uintptr_t)r};
+    memcpy(id, instead, sizeof id);
   }
-  snprintf(r->id, sizeof r->id, "%016llx%016llx", (unsigned long long)random[0], (unsigned long long)random[1]);
+  for (size_t i = 0; i < ID_BYTES; i++) {
+    r->id[2 * i] = "0123456789abcdef"[id[i] >> 4];
+    r->id[2 * i + 1] = "0123456789abcdef"[id[i] & 15];
+  }
+  r->id[2 * ID_BYTES] = 0;
 }
 
 bool media_type_is(const char *header, const char *type) {
