@@ -46,7 +46,7 @@ void api_classify_begin(server *s, request *r) {
     problem_set(&r->problem, PROBLEM_BUSY, "out of memory; try again");
     return;
   }
-  options_init(&r->inference->options, entry->network, &s->limits);
+  options_init(&r->inference->options, &entry->memo, entry->network, &s->limits);
   if (choose_body(r)) api_take_query_options(s, r);
 }
 

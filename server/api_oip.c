@@ -97,7 +97,7 @@ void api_oip_infer_begin(server *s, request *r) {
   }
   r->inference->kind = BODY_OIP;
   r->inference->oip = o;
-  options_init(&r->inference->options, entry->network, &s->limits);
+  options_init(&r->inference->options, &entry->memo, entry->network, &s->limits);
   if (read_framing(s, r, o) && check_query(r)) api_take_query_options(s, r);
 }
 

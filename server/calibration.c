@@ -31,6 +31,7 @@ snn_status calibration_load(const char *folder, const char *id, const snn_networ
   calibration *c = calloc(1, sizeof *c);
   if (!c) return fail(err, SNN_ERR_NO_MEMORY, "out of memory");
   atomic_init(&c->holders, 1);
+  run_memo_init(&c->memo);
   snprintf(c->id, sizeof c->id, "%s", id);
   snprintf(path, sizeof path, "%s/%s.safetensors", folder, id);
   int failed = durable_read(path, ARTIFACT_BYTES_MAX, &c->bytes, &c->n_bytes);
@@ -84,5 +85,6 @@ void calibration_release(calibration *c) {
   if (!c || atomic_fetch_sub(&c->holders, 1) != 1) return;
   snn_calibration_free(c->tables);
   free(c->bytes);
+  run_memo_destroy(&c->memo);
   free(c);
 }

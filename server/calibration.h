@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "digest.h"
+#include "run_memo.h"
 #include "snn/calibrate.h"
 
 enum {
@@ -22,6 +23,7 @@ typedef struct calibration {
   size_t n_bytes;
   snn_calibration *tables;
   char name[CALIBRATION_NAME_MAX]; /* "7-91c2d03b5e6f", as answers tell it; without "7-" when not in force */
+  run_memo memo;
   atomic_size_t holders;
 } calibration;
 

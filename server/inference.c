@@ -155,7 +155,8 @@ bool inference_allocate(inference *inf) {
   size_t n = inf->n_images, n_inputs, n_scores, n_counts;
   if (n == 0)
     return problem_set(&inf->problem, PROBLEM_BAD_REQUEST, "images: expected 1 to %d pictures, got none", IMAGES_MAX);
-  if (!options_complete(&inf->options, inf->model->network, &inf->problem)) return false;
+  run_memo *memo = inf->calibration ? &inf->calibration->memo : &inf->model->memo;
+  if (!options_complete(&inf->options, memo, inf->model->network, &inf->problem)) return false;
   if (n * inf->options.run.timesteps > WORK_MAX)
     return problem_set(&inf->problem, PROBLEM_TOO_LARGE,
                        "timesteps: %zu pictures times %u steps is over the limit of %d", n, inf->options.run.timesteps,

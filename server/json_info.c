@@ -64,7 +64,7 @@ static json_t *variants_object(void) {
 
 static json_t *defaults_object(const snn_network *net, const option_limits *limits) {
   options o;
-  options_init(&o, net, limits);
+  options_init(&o, NULL, net, limits);
   return json_pack("{s:I, s:s, s:s, s:I, s:s, s:s, s:s, s:I, s:s}", "timesteps", (json_int_t)o.run.timesteps, "neuron",
                    snn_neuron_name(o.run.neuron), "init", snn_init_name(o.run.init), "shift", (json_int_t)o.run.shift,
                    "encoding", snn_encoding_name(o.run.encoding), "readout", snn_readout_name(o.run.readout),

@@ -122,8 +122,8 @@ const option_choice option_choices[] = {{"neuron", neuron_name},
                                         {"precision", precision_name}};
 const size_t n_option_choices = sizeof option_choices / sizeof *option_choices;
 
-void options_init(options *o, const snn_network *net, const option_limits *limits) {
-  *o = (options){.run = snn_run_defaults(net), .top_k = TOP_K_DEFAULT};
+void options_init(options *o, run_memo *memo, const snn_network *net, const option_limits *limits) {
+  *o = (options){.run = run_memo_defaults(memo, net), .top_k = TOP_K_DEFAULT};
   if (o->run.timesteps > limits->max_timesteps) o->run.timesteps = limits->max_timesteps;
 }
 
@@ -335,11 +335,11 @@ snn_init options_default_init(const snn_network *net, const snn_run_options *run
   return snn_recommended_init(net, run);
 }
 
-bool options_complete(options *o, const snn_network *net, problem *p) {
+bool options_complete(options *o, run_memo *memo, const snn_network *net, problem *p) {
   snn_table_choice choice;
   char names[256] = "", tables[224] = "";
   if (!(o->given >> find_option("init") & 1)) o->run.init = options_default_init(net, &o->run);
-  if (!(o->given >> find_option("precision") & 1)) o->run.precision = snn_precision_for(net, &o->run);
+  if (!(o->given >> find_option("precision") & 1)) o->run.precision = run_memo_precision(memo, net, &o->run);
   if (!snn_init_needs_table(o->run.init) || snn_run_table(net, &o->run, &choice)) return true;
   for (unsigned i = 0; init_name(i); i++)
     if (!snn_init_needs_table((snn_init)i)) append_name(names, sizeof names, init_name(i));

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "problem.h"
+#include "run_memo.h"
 #include "snn/calibrate.h"
 
 enum { OPTION_NAME_MAX = 95 };
@@ -55,14 +56,15 @@ typedef struct option_value {
   option_rule rule;  /* OPTION_RULE */
 } option_value;
 
-void options_init(options *o, const snn_network *net, const option_limits *limits);
+/* `memo` here and below: the network's, or that of the run's calibration; may be NULL. */
+void options_init(options *o, run_memo *memo, const snn_network *net, const option_limits *limits);
 
 /* Set one option. False with `problem` set: unknown, given twice, wrong type or out of range. */
 bool options_set(options *o, const option_limits *limits, const char *name, const option_value *value, problem *p);
 
 /* Settle what depends on other options, and see whether all fit together. Called once all are set. False with `problem`
  * set. */
-bool options_complete(options *o, const snn_network *net, problem *p);
+bool options_complete(options *o, run_memo *memo, const snn_network *net, problem *p);
 
 /* The init of a run that names none: that of the calibration's table made for just this neuron and T, where there is
  * one, else what the model recommends. */

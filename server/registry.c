@@ -71,6 +71,7 @@ model_entry *registry_new_entry(const char *name) {
   snprintf(entry->name, sizeof entry->name, "%s", name);
   atomic_init(&entry->holders, 1);
   pthread_mutex_init(&entry->lock, NULL);
+  run_memo_init(&entry->memo);
   return entry;
 }
 
@@ -172,6 +173,7 @@ void registry_release(model_entry *entry) {
   free(entry->bytes);
   calibration_release(entry->calibration);
   free(entry->description);
+  run_memo_destroy(&entry->memo);
   pthread_mutex_destroy(&entry->lock);
   free(entry);
 }

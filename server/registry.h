@@ -14,6 +14,7 @@
 
 #include "calibration.h"
 #include "log.h"
+#include "run_memo.h"
 #include "snn/network.h"
 #include "snn/session.h"
 
@@ -35,12 +36,13 @@ typedef struct model_entry {
   snn_network *network;          /* owned */
   snn_session *session;          /* owned; created, used by the scheduler's thread only */
   struct model_metrics *metrics; /* borrowed from the server's; NULL: not counted */
-  pthread_mutex_t lock;          /* of the next four */
-  calibration *calibration;      /* in force, a reference; NULL: the model's own potentials */
-  uint64_t generation;           /* that put it, or the model's own, in force; 0: none ever was */
-  char *description;             /* owned; the JSON of GET /v1/models/{name} */
-  char etag[MODEL_ETAG_MAX];     /* of `description`, with its quotes */
-  atomic_size_t holders;         /* references; the registry's own is one */
+  run_memo memo;
+  pthread_mutex_t lock;      /* of the next four */
+  calibration *calibration;  /* in force, a reference; NULL: the model's own potentials */
+  uint64_t generation;       /* that put it, or the model's own, in force; 0: none ever was */
+  char *description;         /* owned; the JSON of GET /v1/models/{name} */
+  char etag[MODEL_ETAG_MAX]; /* of `description`, with its quotes */
+  atomic_size_t holders;     /* references; the registry's own is one */
 } model_entry;
 
 typedef struct registry {

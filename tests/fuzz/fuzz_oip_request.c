@@ -48,7 +48,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
   o->max_bytes = 1 << 16;
   inf->kind = BODY_OIP;
   inf->oip = o;
-  options_init(&inf->options, entry->network, &limits);
+  options_init(&inf->options, &entry->memo, entry->network, &limits);
   if (!inference_append(inf, data + 3, n - 3)) abort();
   bool ok = oip_decode(inf);
   if (ok != (inf->problem.kind == PROBLEM_NONE) || (!ok && !inf->problem.detail[0])) abort();

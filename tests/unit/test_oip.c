@@ -63,7 +63,7 @@ static bool decode(const uint8_t *body, size_t n, size_t n_json, compression con
   inf->oip->n_json = n_json;
   inf->oip->content = content;
   inf->oip->max_bytes = 1 << 16;
-  options_init(&inf->options, entry->network, &limits);
+  options_init(&inf->options, &entry->memo, entry->network, &limits);
   assert_true(inference_append(inf, body, n));
   refused = 0;
   countdown = k;
