@@ -13,6 +13,10 @@
 #include "queue.h"
 #include "snn/image.h"
 
+/* What the scheduler decodes itself when it rests: pictures of the size that networks take, in no more bytes than those
+ * need, so that nothing packed into them can take long either. */
+enum { QUICK_BYTES = 4096, QUICK_SIDE = 64 };
+
 struct decode_pool {
   pthread_mutex_t lock;
   pthread_cond_t work;
@@ -95,6 +99,14 @@ bool decode_inference(inference *inf) {
   return inference_choose_calibration(inf) && inference_allocate(inf) && decode_pictures(inf);
 }
 
+/* Body to inputs, and the body freed. */
+static void decode_and_note(inference *inf) {
+  inf->at.decode_begin = snn_clock_ns();
+  decode_inference(inf);
+  inference_drop_body(inf);
+  inf->at.decode_end = snn_clock_ns();
+}
+
 static void *work(void *context) {
   decode_pool *pool = context;
   for (;;) {
@@ -103,11 +115,8 @@ static void *work(void *context) {
     inference *inf = queue_pop(&pool->waiting);
     pthread_mutex_unlock(&pool->lock);
     if (!inf) return NULL;
-    inf->at.decode_begin = snn_clock_ns();
-    bool ok = decode_inference(inf);
-    inference_drop_body(inf);
-    inf->at.decode_end = snn_clock_ns();
-    if (ok) {
+    decode_and_note(inf);
+    if (inf->problem.kind == PROBLEM_NONE) {
       scheduler_submit(pool->next, inf);
     } else {
       inference_leave_queue(inf);
@@ -130,7 +139,20 @@ decode_pool *decode_start(unsigned n_workers, scheduler *next) {
   return pool;
 }
 
+/* Is decoding it a matter of microseconds? One little picture and nothing that has to be parsed, read or packed. */
+static bool is_quick(const inference *inf) {
+  if (inf->kind != BODY_PNG || inf->n_images != 1 || !inf->n_body || inf->n_body > QUICK_BYTES ||
+      *inf->options.calibration || inf->options.preview)
+    return false;
+  const snn_image_limits limits = {
+      .max_width = QUICK_SIDE, .max_height = QUICK_SIDE, .max_pixels = QUICK_SIDE * QUICK_SIDE};
+  uint32_t width, height;
+  snn_error err = {0};
+  return snn_image_probe_png(inf->body, inf->n_body, &limits, &width, &height, &err) == SNN_OK;
+}
+
 void decode_submit(decode_pool *pool, inference *inf) {
+  if (is_quick(inf) && scheduler_offer(pool->next, inf, decode_and_note)) return;
   pthread_mutex_lock(&pool->lock);
   queue_push(&pool->waiting, inf);
   pthread_cond_signal(&pool->work);

@@ -13,7 +13,8 @@ typedef struct decode_pool decode_pool;
 /* Start n_workers threads; NULL when a thread or memory is refused. `next` is borrowed until decode_stop. */
 decode_pool *decode_start(unsigned n_workers, scheduler *next);
 
-/* Hand over (takes). inf->done is called, from another thread, once there is an answer or a problem. */
+/* Hand over (takes). inf->done is called, from another thread, once there is an answer or a problem. One small picture
+ * goes straight to a scheduler that has nothing to do: a hop less. */
 void decode_submit(decode_pool *pool, inference *inf);
 
 /* Finish, with a problem, those in the queue that were cancelled or whose deadline has passed. Any thread may call. */

@@ -67,7 +67,8 @@ typedef struct inference {
   size_t held_bytes;
   bool has_place;
 
-  void (*done)(struct inference *); /* called by the last worker; the callee is the next owner */
+  void (*decode)(struct inference *); /* the scheduler's to call first; NULL: a decode worker has done it */
+  void (*done)(struct inference *);   /* called by the last worker; the callee is the next owner */
   void *owner;
 } inference;
 

@@ -33,6 +33,7 @@ struct scheduler {
   pthread_cond_t work, prepared;
   queue waiting;
   preparation preparation;
+  bool resting; /* the thread waits for work */
   bool stopping;
   atomic_bool abort;
   inference *alone;               /* running by itself now, NULL: none; its flag is the one to raise */
@@ -217,9 +218,19 @@ static bool joins(void *context, const inference *inf) {
   return true;
 }
 
-/* The oldest request and those that may share its run, as a list. Called with the lock held. */
+/* What was offered comes first: nothing was there before it. With the lock held, which it gives up meanwhile. */
+static bool decode_offered(scheduler *s, inference *inf) {
+  pthread_mutex_unlock(&s->lock);
+  inf->decode(inf);
+  pthread_mutex_lock(&s->lock);
+  return inf->problem.kind == PROBLEM_NONE;
+}
+
+/* The oldest request and those that may share its run, as a list; one that cannot be decoded is alone in it. Called
+ * with the lock held. */
 static inference *take_batch(scheduler *s) {
   inference *first = queue_pop(&s->waiting);
+  if (first->decode && !decode_offered(s, first)) return first;
   batch b = {.first = first, .n_images = first->n_images};
   first->next = queue_take(&s->waiting, joins, &b);
   return first;
@@ -281,6 +292,7 @@ static void *work(void *context) {
     } else if (s->stopping) {
       break;
     } else {
+      s->resting = true;
       pthread_cond_wait(&s->work, &s->lock);
     }
   }
@@ -319,8 +331,22 @@ snn_status scheduler_prepare(scheduler *s, model_entry *entry, snn_error *err) {
 void scheduler_submit(scheduler *s, inference *inf) {
   pthread_mutex_lock(&s->lock);
   queue_push(&s->waiting, inf);
+  s->resting = false;
   pthread_cond_signal(&s->work);
   pthread_mutex_unlock(&s->lock);
+}
+
+bool scheduler_offer(scheduler *s, inference *inf, void (*decode)(inference *inf)) {
+  pthread_mutex_lock(&s->lock);
+  bool taken = s->resting && s->preparation.state == PREPARATION_NONE && !s->stopping;
+  if (taken) {
+    inf->decode = decode;
+    queue_push(&s->waiting, inf);
+    s->resting = false;
+    pthread_cond_signal(&s->work);
+  }
+  pthread_mutex_unlock(&s->lock);
+  return taken;
 }
 
 void scheduler_sweep(scheduler *s) {

@@ -25,6 +25,11 @@ snn_status scheduler_prepare(scheduler *s, model_entry *entry, snn_error *err);
 /* Hand over (takes); inf->done is called on the scheduler's thread when it has scores or a problem. */
 void scheduler_submit(scheduler *s, inference *inf);
 
+/* Hand over (takes) one that still has to be decoded, if the thread has nothing else to do: true. `decode` sets its
+ * problem when it fails. It saves the request the way over a decode worker, and must be quick: nothing else is computed
+ * meanwhile. False: the thread is busy, inf stays the caller's. */
+bool scheduler_offer(scheduler *s, inference *inf, void (*decode)(inference *inf));
+
 /* Finish, with a problem, those in the queue that were cancelled or whose deadline has passed; end a shared run that
  * nobody wants any more. Any thread may call. */
 void scheduler_sweep(scheduler *s);
