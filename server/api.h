@@ -45,6 +45,10 @@ void api_repository_answer(server *s, request *r);
 /* Options of the query into r->inference; false is told by r->problem. */
 void api_take_query_options(server *s, request *r);
 
+/* For a route's `begin`: the entry while the queue has room; else it is released and NULL, with r->problem set. A
+ * refusal by the header alone, before anything is allocated for the request, costs the least. */
+model_entry *api_admit_to(server *s, request *r, model_entry *entry);
+
 /* The body is whole: take a place in the queue and hand r->inference to the workers. False with r->problem set. */
 bool api_submit(server *s, request *r);
 

@@ -37,8 +37,20 @@ void api_take_query_options(server *s, request *r) {
   }
 }
 
+static bool refuse_full(server *s, request *r) {
+  return problem_set(&r->problem, PROBLEM_BUSY, "the queue is full (%zu requests); try again", s->ledger.max_count);
+}
+
+model_entry *api_admit_to(server *s, request *r, model_entry *entry) {
+  if (!entry || !ledger_is_full(&s->ledger)) return entry;
+  r->refused_by = entry->metrics;
+  registry_release(entry);
+  refuse_full(s, r);
+  return NULL;
+}
+
 void api_classify_begin(server *s, request *r) {
-  model_entry *entry = api_find_model(s, r);
+  model_entry *entry = api_admit_to(s, r, api_find_model(s, r));
   if (!entry) return;
   r->inference = inference_create(entry, &s->limits, &s->ledger);
   if (!r->inference) {
@@ -52,8 +64,7 @@ void api_classify_begin(server *s, request *r) {
 
 bool api_submit(server *s, request *r) {
   inference *inf = r->inference;
-  if (!ledger_enter(&s->ledger))
-    return problem_set(&r->problem, PROBLEM_BUSY, "the queue is full (%zu requests); try again", s->ledger.max_count);
+  if (!ledger_enter(&s->ledger)) return refuse_full(s, r);
   inf->has_place = true;
   inf->at.received = snn_clock_ns();
   decode_submit(s->decoders, inf);

@@ -85,7 +85,7 @@ static bool check_query(request *r) {
 }
 
 void api_oip_infer_begin(server *s, request *r) {
-  model_entry *entry = find_version(s, r);
+  model_entry *entry = api_admit_to(s, r, find_version(s, r));
   if (!entry) return;
   r->inference = inference_create(entry, &s->limits, &s->ledger);
   oip_request *o = calloc(1, sizeof *o);

@@ -269,6 +269,16 @@ static void write_access_log(const exchange *x) {
   log_event(&x->server->log, LOG_INFO, "request", fields);
 }
 
+/* Overload would fill the log with what the metrics say better. */
+static void log_request(exchange *x) {
+  server *s = x->server;
+  uint64_t now = snn_clock_ns();
+  problem_kind kind = x->request.problem.kind;
+  refusals_tell(&s->refusals, &s->log, now);
+  if ((kind == PROBLEM_BUSY || kind == PROBLEM_QUOTA) && !refusals_take(&s->refusals, now)) return;
+  write_access_log(x);
+}
+
 static void on_completed(void *context, struct MHD_Connection *connection, void **request_context,
                          enum MHD_RequestTerminationCode why) {
   (void)context, (void)connection, (void)why;
@@ -281,7 +291,7 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
     return;
   }
   metrics_request(&x->server->metrics, &x->request);
-  write_access_log(x);
+  log_request(x);
   httpd_multipart_free(x);
   request_clear(&x->request);
   server *s = x->server;

@@ -24,6 +24,13 @@ bool ledger_enter(ledger *l) {
   return ok;
 }
 
+bool ledger_is_full(ledger *l) {
+  pthread_mutex_lock(&l->lock);
+  bool full = l->count >= l->max_count;
+  pthread_mutex_unlock(&l->lock);
+  return full;
+}
+
 void ledger_leave(ledger *l) {
   pthread_mutex_lock(&l->lock);
   assert(l->count > 0);

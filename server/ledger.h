@@ -21,6 +21,9 @@ void ledger_destroy(ledger *l);
 
 /* Take a place; false when all are taken. */
 bool ledger_enter(ledger *l);
+
+/* Would it be refused a place now? Without taking one. */
+bool ledger_is_full(ledger *l);
 void ledger_leave(ledger *l);
 
 /* Hold n more bytes; false when that would be over the bound (nothing is then held). */

@@ -110,10 +110,10 @@ void metrics_request(metrics *m, request *r) {
   size_t row = r->route >= routes && r->route < routes + n_routes ? (size_t)(r->route - routes) : n_routes;
   add(&m->requests[r->face][row * METRICS_CODES + code], 1);
   if (r->problem.kind != PROBLEM_NONE) add(&m->rejected[r->problem.kind], 1);
-  if (!r->inference || !r->inference->model->metrics) return;
+  model_metrics *model = r->inference ? r->inference->model->metrics : r->refused_by;
+  if (!model) return;
   uint64_t now = snn_clock_ns();
-  model_metrics *model = r->inference->model->metrics;
-  if (status == 200)
+  if (status == 200 && r->inference)
     count_answered(model, r->inference, now);
   else
     add_duration(&model->fail, now - r->begun_ns);

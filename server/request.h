@@ -67,6 +67,7 @@ typedef struct request {
   const struct route *route; /* NULL: none was found */
   uint64_t begun_ns;         /* when its header was complete */
   inference *inference;      /* owned, except while workers have it; NULL for most routes, and once the reply is made */
+  struct model_metrics *refused_by; /* the model's whose queue had no room; NULL: it was not refused so */
   body_sink sink;
   uint32_t timesteps; /* what it asked for, for the log; 0: nothing was simulated */
   size_t n_images;

@@ -52,6 +52,7 @@ void server_destroy(server *s) {
   jobs_free(s->jobs);
   decode_stop(s->decoders);
   scheduler_stop(s->scheduler);
+  refusals_tell(&s->refusals, &s->log, UINT64_MAX);
   registry_destroy(&s->registry);
   repository_destroy(&s->repository);
   metrics_destroy(&s->metrics);

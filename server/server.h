@@ -14,6 +14,7 @@
 #include "ledger.h"
 #include "log.h"
 #include "metrics.h"
+#include "refusals.h"
 #include "registry.h"
 #include "repository.h"
 #include "scheduler.h"
@@ -31,6 +32,7 @@ typedef struct server {
   repository repository;
   ledger ledger;
   metrics metrics;
+  refusals refusals;
   scheduler *scheduler;
   decode_pool *decoders;
   chores *chores;

@@ -6,10 +6,12 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "server/queue.h"
+#include "server/refusals.h"
 #include "server/router.h"
 
 static void places_are_bounded(void **state) {
@@ -66,6 +68,39 @@ static void threads_leave_the_books_balanced(void **state) {
   assert_int_equal(l.count, 0);
   assert_int_equal(l.bytes, 0);
   ledger_destroy(&l);
+}
+
+static void refusals_have_lines_up_to_a_rate(void **state) {
+  (void)state;
+  refusals r = {0};
+  const uint64_t second = UINT64_C(1000000000);
+  size_t n_lines = 0;
+  for (int i = 0; i < 1000; i++) n_lines += refusals_take(&r, 5 * second + (uint64_t)i);
+  assert_int_equal(n_lines, REFUSALS_LOGGED);
+  assert_int_equal(r.n_untold, 900);
+  assert_true(refusals_take(&r, 6 * second));
+  assert_int_equal(r.n_untold, 900);
+}
+
+static void what_had_no_line_is_told_once(void **state) {
+  (void)state;
+  char text[4096];
+  int ends[2];
+  logger to;
+  refusals r = {.second = 5, .n_logged = REFUSALS_LOGGED, .n_untold = 900};
+  assert_int_equal(pipe(ends), 0);
+  log_init(&to, ends[1], false);
+  refusals_tell(&r, &to, UINT64_C(5999999999)); /* its second is not over */
+  refusals_tell(&r, &to, UINT64_C(6000000000));
+  refusals_tell(&r, &to, UINT64_C(7000000000));
+  close(ends[1]);
+  ssize_t n = read(ends[0], text, sizeof text - 1);
+  close(ends[0]);
+  log_destroy(&to);
+  assert_true(n > 0);
+  text[n] = 0;
+  assert_non_null(strstr(text, " warning refusals-not-logged requests=900\n"));
+  assert_ptr_equal(strchr(text, '\n'), text + n - 1);
 }
 
 static bool has_even_images(void *context, const inference *inf) {
@@ -209,6 +244,8 @@ static void every_route_answers(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(refusals_have_lines_up_to_a_rate),
+      cmocka_unit_test(what_had_no_line_is_told_once),
       cmocka_unit_test(places_are_bounded),
       cmocka_unit_test(bytes_are_bounded),
       cmocka_unit_test(threads_leave_the_books_balanced),
