@@ -34,6 +34,7 @@ typedef struct maker {
   float *factors, *target; /* [n_nodes]; [neurons of the largest layer] */
   bool *meets;             /* [n_nodes] */
   uint32_t shared, rung;   /* of layers that meet; of the layer before, where the next one's search starts */
+  bool shift;              /* of the layer being matched; the next one's search starts with it */
   bool is_trial;           /* this walk only tries `shared`, for all layers, and adds up their errors */
   double walked;           /* share of the table's work that is done, told as progress */
   double error;
@@ -60,7 +61,8 @@ static snn_observed gather(const snn_observed *seen, snn_shape shape, size_t n, 
 
 /* IC-SNN Algorithms 2 and 3: run from `start`, average what is left at T, add `extra`. */
 static void from_residuals(maker *m, const snn_stage *stage, size_t n, float start, float extra, float *values) {
-  snn_observer_run(m->observer, (snn_potentials){&start, 1}, SNN_OBSERVE_POTENTIAL, !m->opt->plain_mean, m->seen);
+  snn_observer_run(m->observer, (snn_potentials){.values = &start, .n = 1}, SNN_OBSERVE_POTENTIAL, !m->opt->plain_mean,
+                   m->seen);
   for (size_t g = 0; g < n; g++) {
     snn_observed left = gather(m->seen, stage->shape, n, g);
     values[g] = extra + (left.count ? (float)(left.sum / left.count) : 0.0f);
@@ -80,9 +82,9 @@ static void match(maker *m, const snn_stage *stage, size_t n, uint32_t rounds, f
     target = m->target;
   }
   /* half way to firing, or to get there by the end */
-  for (size_t g = 0; g < n; g++) values[g] = (m->neuron->level_share < 1 ? 0.0f : 0.5f) - (m->opt->shift ? 0.5f : 0.0f);
+  for (size_t g = 0; g < n; g++) values[g] = (m->neuron->level_share < 1 ? 0.0f : 0.5f) - (m->shift ? 0.5f : 0.0f);
   for (uint32_t round = 0; round <= rounds; round++) { /* the last run only leaves its spikes to the next layer */
-    snn_observer_run(m->observer, (snn_potentials){values, n}, SNN_OBSERVE_SPIKES, false, m->seen);
+    snn_observer_run(m->observer, (snn_potentials){values, n, m->shift}, SNN_OBSERVE_SPIKES, false, m->seen);
     if (round == rounds) break;
     for (size_t k = 0; k < count; k++) { /* from spikes to spikes that are missing */
       double amplitude = (double)(neurons->amplitude[neurons->n == 1 ? 0 : k % stage->shape.c] * factor);
@@ -100,10 +102,11 @@ static void match(maker *m, const snn_stage *stage, size_t n, uint32_t rounds, f
 static double error_of(const maker *m, const snn_stage *stage) {
   const snn_neurons *neurons = &m->net->nodes[stage->node].neurons;
   const float *real = m->real.all[stage->node], *spikes = snn_observer_records(m->observer);
+  const float factor = m->factors ? m->factors[stage->node] : 1.0f;
   size_t count = snn_shape_size(stage->shape), channels = neurons->n == 1 ? 1 : stage->shape.c;
   double error = 0, energy = 0;
   for (size_t i = 0; i < m->real.n * count; i++) {
-    float amplitude = neurons->amplitude[channels == 1 ? 0 : i % channels] * m->factors[stage->node];
+    float amplitude = neurons->amplitude[channels == 1 ? 0 : i % channels] * factor;
     double a = (double)real[i], d = a - (double)(spikes[i] * amplitude) / m->timesteps;
     error += d * d;
     energy += a * a;
@@ -111,11 +114,15 @@ static double error_of(const maker *m, const snn_stage *stage) {
   return energy > 0 ? error / energy : 0;
 }
 
+static double error_after_one(maker *m, const snn_stage *stage, size_t n, float *values) {
+  match(m, stage, n, 1, values);
+  return error_of(m, stage);
+}
+
 /* The error with the factor of a rung, after one round of matching. */
 static double try_rung(maker *m, const snn_stage *stage, size_t n, uint32_t rung, float *values) {
   m->factors[stage->node] = ladder[rung];
-  match(m, stage, n, 1, values);
-  return error_of(m, stage);
+  return error_after_one(m, stage, n, values);
 }
 
 /* Downhill along the ladder from where the layer before ended, to where both neighbours are worse. */
@@ -133,16 +140,27 @@ static void fit(maker *m, const snn_stage *stage, size_t n, float *values) {
   m->factors[stage->node] = ladder[m->rung];
 }
 
+/* Let the layer shift, or not, whichever errs less, at the factor it has. */
+static void choose_shift(maker *m, const snn_stage *stage, size_t n, float *values) {
+  double same = error_after_one(m, stage, n, values);
+  m->shift = !m->shift;
+  double other = error_after_one(m, stage, n, values);
+  if (!(other < same)) m->shift = !m->shift;
+}
+
 static void match_layer(maker *m, const snn_stage *stage, size_t n, float *values) {
-  if (m->is_trial) {
-    m->error += try_rung(m, stage, n, m->shared, values);
-    return;
-  }
-  if (m->factors && m->meets[stage->node])
+  const bool shares = m->is_trial || (m->factors && m->meets[stage->node]);
+  if (shares)
     m->factors[stage->node] = ladder[m->shared];
   else if (m->factors)
     fit(m, stage, n, values);
-  match(m, stage, n, m->opt->rounds ? m->opt->rounds : DEFAULT_ROUNDS, values);
+  const bool before = m->shift;
+  if (m->opt->shift == SNN_SHIFT_FIT) choose_shift(m, stage, n, values);
+  if (m->shift != before && m->factors && !shares) fit(m, stage, n, values);
+  if (m->is_trial)
+    m->error += error_after_one(m, stage, n, values);
+  else
+    match(m, stage, n, m->opt->rounds ? m->opt->rounds : DEFAULT_ROUNDS, values);
 }
 
 static snn_status make_layer(maker *m, uint32_t s) {
@@ -160,7 +178,7 @@ static snn_status make_layer(maker *m, uint32_t s) {
     case SNN_INIT_COMPENSATED: from_residuals(m, stage, n, compensation, compensation, values); break;
     default: match_layer(m, stage, n, values); break;
   }
-  m->entry->layers[stage->node] = (snn_potentials){values, n};
+  m->entry->layers[stage->node] = (snn_potentials){values, n, m->shift};
   return SNN_OK;
 }
 
@@ -181,14 +199,11 @@ static double share_done(const maker *m, uint32_t s, uint32_t stages) {
 /* Carry all pictures through all layers once. */
 static snn_status walk(maker *m, const float *images, size_t n, size_t index) {
   uint32_t threads = m->opt->threads ? m->opt->threads : snn_thread_budget();
-  snn_observer_options o = {.neuron = m->neuron,
-                            .tau = m->opt->tau,
-                            .timesteps = m->timesteps,
-                            .shift = m->opt->shift,
-                            .threads = threads,
-                            .cancel = m->opt->cancel};
+  snn_observer_options o = {
+      .neuron = m->neuron, .tau = m->opt->tau, .timesteps = m->timesteps, .threads = threads, .cancel = m->opt->cancel};
   snn_status status = snn_observer_create(m->net, images, n, &o, &m->observer, m->err);
   if (status != SNN_OK) return status;
+  m->shift = m->opt->shift != SNN_SHIFT_NONE;
   uint32_t stages = snn_observer_plan(m->observer)->n_stages;
   for (uint32_t s = 0; status == SNN_OK && s < stages; s++) {
     if (m->opt->progress &&
@@ -279,6 +294,8 @@ snn_status snn_calibrate_check(const snn_calibrate_options *opt, snn_error *err)
                     MAX_THREADS);
   if (opt->rounds > MAX_ROUNDS)
     return snn_fail(err, SNN_ERR_ARGUMENT, "rounds", "%u is out of range; at most %d", opt->rounds, MAX_ROUNDS);
+  if ((unsigned)opt->shift > SNN_SHIFT_FIT)
+    return snn_fail(err, SNN_ERR_ARGUMENT, "shift", "value %d does not exist", (int)opt->shift);
   if (opt->shift && opt->method != SNN_INIT_MATCHED)
     return snn_fail(err, SNN_ERR_ARGUMENT, "shift", "tables of the method matched only bring a shift along");
   if (opt->fit_thresholds && opt->method != SNN_INIT_MATCHED)
@@ -307,7 +324,8 @@ snn_status snn_calibrate(const snn_network *net, const float *images, size_t n, 
   status = m.calibration && m.seen ? snn_weights_scratch_create(net, &m.scratch, err)
                                    : snn_fail_memory(err, "a calibration");
   if (status == SNN_OK && opt->method == SNN_INIT_MATCHED)
-    status = snn_float_activations_create(net, images, n, opt->fit_thresholds, threads, opt->cancel, &m.real, err);
+    status = snn_float_activations_create(net, images, n, opt->fit_thresholds || opt->shift == SNN_SHIFT_FIT, threads,
+                                          opt->cancel, &m.real, err);
   if (status == SNN_OK && is_cancelled(opt)) status = stopped(err);
   if (status == SNN_OK && opt->fit_thresholds) {
     m.factors = snn_alloc_array(net->n_nodes, sizeof *m.factors);
@@ -320,7 +338,6 @@ snn_status snn_calibrate(const snn_network *net, const float *images, size_t n, 
     m.timesteps = opt->timesteps[k];
     m.entry = &m.calibration->entries[k];
     m.entry->key = (snn_calibration_table){opt->neuron, opt->method, m.timesteps};
-    m.entry->shift = opt->shift;
     status = make_table(&m, images, n, k);
   }
   if (status == SNN_OK && opt->progress) opt->progress(opt->progress_context, "calibrating", 1, 1);

@@ -27,8 +27,7 @@ typedef struct comparison {
   float *weights_init;     /* [n_nodes] */
   snn_weights_scratch scratch;
   const float *factors; /* [n_nodes], of the thresholds; NULL: all 1 */
-  bool shift;
-  layer_sums *sums; /* [n_nodes] */
+  layer_sums *sums;     /* [n_nodes] */
 } comparison;
 
 static bool is_cancelled(const comparison *c) {
@@ -45,10 +44,13 @@ static snn_status set_initial(comparison *c, snn_error *err) {
     return snn_fail(err, SNN_ERR_ARGUMENT, "init", "'%s' needs a table and there is none", snn_init_name(run->init));
   if (from_table && !snn_calibration_fits(choice.calibration, c->net))
     return snn_fail(err, SNN_ERR_ARGUMENT, "calibration", "it was made for another network");
+  const bool decides = from_table && snn_calibration_shifts(choice.calibration, choice.table);
   for (uint32_t i = 0; i < c->net->n_nodes; i++) {
     if (c->net->nodes[i].kind != SNN_LAYER_NEURON) continue;
     if (from_table) {
       c->initial[i].values = snn_calibration_potentials(choice.calibration, choice.table, i, &c->initial[i].n);
+      c->initial[i].shift =
+          decides ? snn_calibration_layer_shifts(choice.calibration, choice.table, i) : run->shift == 1;
       continue;
     }
     if (run->init == SNN_INIT_WEIGHTS)
@@ -56,9 +58,8 @@ static snn_status set_initial(comparison *c, snn_error *err) {
     c->initial[i] = (snn_potentials){run->init == SNN_INIT_ZERO   ? &zero
                                      : run->init == SNN_INIT_HALF ? &half
                                                                   : &c->weights_init[i],
-                                     1};
+                                     1, run->shift == 1};
   }
-  c->shift = run->shift || (from_table && snn_calibration_shifts(choice.calibration, choice.table));
   c->factors = from_table ? snn_calibration_factors(choice.calibration, choice.table) : NULL;
   return SNN_OK;
 }
@@ -96,7 +97,6 @@ static snn_status compare_group(comparison *c, const float *images, size_t n, sn
   snn_observer_options options = {.neuron = c->neuron,
                                   .tau = c->run->tau,
                                   .timesteps = c->run->timesteps,
-                                  .shift = c->shift,
                                   .threads = c->threads,
                                   .cancel = c->run->cancel};
   snn_status status = snn_observer_create(c->net, images, n, &options, &o, err);

@@ -91,9 +91,7 @@ static snn_stage_context context(const snn_observer *o, uint32_t thread) {
       .team = {.size = 1},
       .timesteps = o->opt.timesteps,
       .tau = o->opt.tau,
-      .shift = !o->opt.shift              ? 0.0f
-               : o->opt.neuron->whole_run ? 0.5f
-                                          : 0.5f / (float)o->opt.timesteps,
+      .shift = o->opt.neuron->whole_run ? 0.5f : 0.5f / (float)o->opt.timesteps,
       .initial = o->initial};
 }
 

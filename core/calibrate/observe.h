@@ -23,7 +23,6 @@ typedef struct snn_observer_options {
   const snn_neuron_model *neuron;
   float tau;
   uint32_t timesteps;
-  bool shift;
   uint32_t threads;
   const atomic_bool *cancel; /* NULL: none; raised: pictures not begun yet are left out, and what is observed is void */
 } snn_observer_options;

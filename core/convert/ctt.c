@@ -44,7 +44,7 @@ static double sum_channel(const snn_observed *seen, snn_shape shape, uint32_t c)
 
 /* The rounds of one layer; theta[c] is where it starts and where the best round ends. */
 static snn_status train_layer(trainer *t, snn_shape shape, const float *base, float *theta) {
-  const snn_potentials from = {&t->start, 1};
+  const snn_potentials from = {.values = &t->start, .n = 1};
   float *best = snn_alloc_array(shape.c, sizeof *best);
   double *fired = snn_alloc_array(shape.c, sizeof *fired), *least = snn_alloc_array(shape.c, sizeof *least);
   snn_status status = best && fired && least ? SNN_OK : snn_fail_memory(t->err, "threshold training");

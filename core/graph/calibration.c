@@ -99,7 +99,13 @@ const float *snn_calibration_potentials(const snn_calibration *c, size_t table, 
 }
 
 bool snn_calibration_shifts(const snn_calibration *c, size_t table) {
-  return c->entries[table].shift;
+  for (size_t i = 0; i < c->n_layers; i++)
+    if (c->entries[table].layers[i].shift) return true;
+  return false;
+}
+
+bool snn_calibration_layer_shifts(const snn_calibration *c, size_t table, size_t layer) {
+  return c->entries[table].layers[layer].shift;
 }
 
 const float *snn_calibration_factors(const snn_calibration *c, size_t table) {

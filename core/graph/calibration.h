@@ -1,5 +1,5 @@
-/* A calibration inside the library: tables of initial potentials and threshold factors. Lives in the graph's room
- * because a network may own one, that of its model file. */
+/* A calibration inside the library: tables of initial potentials, threshold factors and shifts. Lives in the graph's
+ * room because a network may own one, that of its model file. */
 #ifndef SNN_GRAPH_CALIBRATION_H
 #define SNN_GRAPH_CALIBRATION_H
 
@@ -11,7 +11,6 @@ typedef struct snn_calibration_entry {
   snn_calibration_table key;
   snn_potentials *layers; /* [n_layers]; values NULL where a layer is no neurons */
   const float *factors;   /* [n_layers], of the thresholds, 1 where a layer is no neurons; NULL: all are 1 */
-  bool shift;             /* runs are to shift, whether asked to or not */
 } snn_calibration_entry;
 
 /* What a calibration remembers of its network's layers. */

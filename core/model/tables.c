@@ -25,7 +25,7 @@ void snn_table_tensor_name(char out[SNN_MAX_TABLE_TENSOR_NAME], snn_calibration_
 
 bool snn_tables_have_more(const snn_calibration *c) {
   for (size_t k = 0; k < c->n_entries; k++)
-    if (c->entries[k].factors || c->entries[k].shift) return true;
+    if (c->entries[k].factors || snn_calibration_shifts(c, k)) return true;
   return false;
 }
 
@@ -37,6 +37,20 @@ static json_t *factors_json(const snn_calibration *c, const float *factors) {
   return list;
 }
 
+/* 1 where all neuron layers shift, else a 0 or 1 for each. */
+static json_t *shifts_json(const snn_calibration *c, const snn_potentials *layers) {
+  json_t *list = json_array();
+  bool all = true;
+  for (size_t i = 0; i < c->n_layers; i++)
+    if (c->layers[i].is_neuron) {
+      json_array_append_new(list, json_integer(layers[i].shift));
+      all = all && layers[i].shift;
+    }
+  if (!all) return list;
+  json_decref(list);
+  return json_integer(1);
+}
+
 json_t *snn_tables_json(const snn_calibration *c) {
   json_t *tables = json_array();
   for (size_t k = 0; tables && k < c->n_entries; k++) {
@@ -44,7 +58,7 @@ json_t *snn_tables_json(const snn_calibration *c) {
     json_t *table = json_pack("{s:s, s:s, s:i}", "neuron", snn_neuron_name(key.neuron), "init", snn_init_name(key.init),
                               "timesteps", (int)key.timesteps);
     if (c->entries[k].factors) json_object_set_new(table, "factors", factors_json(c, c->entries[k].factors));
-    if (c->entries[k].shift) json_object_set_new(table, "shift", json_integer(1));
+    if (snn_calibration_shifts(c, k)) json_object_set_new(table, "shift", shifts_json(c, c->entries[k].layers));
     json_array_append_new(tables, table);
   }
   return tables;
@@ -86,10 +100,25 @@ static snn_status read_key(const json_t *json, snn_calibration_table *key, snn_e
   return SNN_OK;
 }
 
-static snn_status read_shift(const json_t *json, snn_calibration_entry *entry, snn_error *err) {
-  uint32_t shift = 0;
-  snn_status status = snn_json_uint(json, "shift", 0, 1, false, &shift, where, err);
-  entry->shift = shift == 1;
+/* One number for all neuron layers, or an array of one each. */
+static snn_status read_shift(const json_t *json, const snn_network *net, snn_calibration_entry *entry, snn_error *err) {
+  const json_t *list = json_object_get(json, "shift");
+  const bool each = json_is_array(list);
+  uint32_t all = 0;
+  size_t n = 0;
+  snn_status status = each ? SNN_OK : snn_json_uint(json, "shift", 0, 1, false, &all, where, err);
+  for (uint32_t i = 0; status == SNN_OK && i < net->n_nodes; i++) {
+    if (net->nodes[i].kind != SNN_LAYER_NEURON) continue;
+    const json_t *one = json_array_get(list, n++);
+    json_int_t value = each ? json_integer_value(one) : all;
+    if (each && (!json_is_integer(one) || value < 0 || value > 1))
+      status =
+          snn_fail(err, SNN_ERR_FORMAT, where, "'shift' must be 0 or 1, or an array of one of them a neuron layer");
+    entry->layers[i].shift = value == 1;
+  }
+  if (status == SNN_OK && each && json_array_size(list) != n)
+    status =
+        snn_fail(err, SNN_ERR_FORMAT, where, "'shift' has %zu values for %zu neuron layers", json_array_size(list), n);
   return status;
 }
 
@@ -136,7 +165,7 @@ static snn_status read_layer(const snn_safetensors *file, const snn_network *net
   const float *values = (const float *)(const void *)t->bytes;
   for (size_t i = 0; i < t->n_elements; i++)
     if (!isfinite(values[i])) return snn_fail(err, SNN_ERR_FORMAT, name, "a potential is not finite");
-  *out = (snn_potentials){values, t->n_elements};
+  *out = (snn_potentials){.values = values, .n = t->n_elements};
   return SNN_OK;
 }
 
@@ -152,9 +181,9 @@ static snn_status read_all(const snn_safetensors *file, const snn_network *net, 
         status = snn_fail(err, SNN_ERR_FORMAT, where, "the table %s.%s.%u is listed twice",
                           snn_neuron_name(entry->key.neuron), snn_init_name(entry->key.init), entry->key.timesteps);
     if (status == SNN_OK) status = read_factors(table, net, c, entry, err);
-    if (status == SNN_OK) status = read_shift(table, entry, err);
     for (uint32_t i = 0; status == SNN_OK && i < net->n_nodes; i++)
       if (net->nodes[i].kind == SNN_LAYER_NEURON) status = read_layer(file, net, i, entry->key, &entry->layers[i], err);
+    if (status == SNN_OK) status = read_shift(table, net, entry, err);
   }
   return status;
 }

@@ -191,7 +191,7 @@ void snn_int8_begin(snn_int8_sim *s, const snn_run_options *run, const float *fa
       uint32_t c = lane % stage->shape.c;
       if (from.n == 1 || from.n == stage->shape.c)
         s->numbers[i].start[lane] = snn_int8_potential(from.values[from.n == 1 ? 0 : c], layer->theta[lane]);
-      if (run->shift)
+      if (from.shift)
         s->numbers[i].bias[lane] +=
             whole ? layer->theta[lane] / 2 : (int32_t)rint(layer->theta[lane] / (2.0 * run->timesteps));
     }

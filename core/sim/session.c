@@ -246,11 +246,14 @@ static snn_status from_table(snn_session *s, snn_run_options *run, const float *
                     snn_neuron_name(run->neuron));
   if (!snn_calibration_fits(choice.calibration, net))
     return snn_fail(err, SNN_ERR_ARGUMENT, "calibration", "it was made for another network");
-  for (uint32_t i = 0; i < net->n_nodes; i++)
-    if (net->nodes[i].kind == SNN_LAYER_NEURON)
-      s->initial[i].values = snn_calibration_potentials(choice.calibration, choice.table, i, &s->initial[i].n);
+  const bool decides = snn_calibration_shifts(choice.calibration, choice.table); /* it says which layers do */
+  for (uint32_t i = 0; i < net->n_nodes; i++) {
+    if (net->nodes[i].kind != SNN_LAYER_NEURON) continue;
+    s->initial[i].values = snn_calibration_potentials(choice.calibration, choice.table, i, &s->initial[i].n);
+    s->initial[i].shift = decides ? snn_calibration_layer_shifts(choice.calibration, choice.table, i) : run->shift == 1;
+  }
   *factors = snn_calibration_factors(choice.calibration, choice.table);
-  if (snn_calibration_shifts(choice.calibration, choice.table)) run->shift = 1;
+  if (decides) run->shift = 1;
   return SNN_OK;
 }
 
@@ -263,7 +266,7 @@ static snn_status set_initial(snn_session *s, snn_run_options *run, const float 
     if (run->init == SNN_INIT_WEIGHTS && s->weights_timesteps != run->timesteps)
       s->weights_init[i] = snn_weights_potential(s->net, i, run->timesteps, &s->weights_scratch);
     const float *value = run->init == SNN_INIT_ZERO ? &zero : run->init == SNN_INIT_HALF ? &half : &s->weights_init[i];
-    s->initial[i] = (snn_potentials){value, 1};
+    s->initial[i] = (snn_potentials){value, 1, run->shift == 1};
   }
   if (run->init == SNN_INIT_WEIGHTS) s->weights_timesteps = run->timesteps;
   return SNN_OK;
@@ -309,13 +312,13 @@ static snn_status run_float(const run_setup *run, lane *l, snn_team team, const 
                                     .team = team,
                                     .timesteps = o->timesteps,
                                     .tau = o->tau,
+                                    .shift = whole_run ? 0.5f : 0.5f / (float)o->timesteps,
                                     .initial = s->initial,
                                     .encoding = o->encoding,
                                     .image_seed = snn_encode_seed(o->seed, job->number),
                                     .counts_out = o->readout == SNN_READOUT_COUNT,
                                     .output_start = o->init == SNN_INIT_ZERO ? 0.0f : 0.5f}};
   if (!job->result.first_spikes) engine.stage.counters.first_spikes = NULL;
-  if (o->shift) engine.stage.shift = whole_run ? 0.5f : 0.5f / (float)o->timesteps;
   const snn_drive drive = {.engine = &snn_engine_float,
                            .self = &engine,
                            .n_static = plan->n_static,

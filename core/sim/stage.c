@@ -106,7 +106,7 @@ static uint64_t fire(const snn_stage_context *ctx, const snn_stage *stage, snn_s
                             .tau = ctx->tau,
                             .v = v,
                             .balance = ctx->neuron->is_signed ? v + snn_shape_size(stage->shape) : NULL};
-  if (ctx->shift != 0)
+  if (ctx->initial[stage->node].shift)
     for (uint32_t i = 0; i < site.n; i++) current[i] += ctx->shift * block.theta[i];
   if (ctx->plan->kind == SNN_PLAN_WHOLE_RUN) {
     float *counts = edge_floats(ctx, e, t) + element;

@@ -23,8 +23,8 @@ typedef struct snn_stage_context {
   snn_team team;
   uint32_t timesteps; /* T of the run */
   float tau;
-  float shift;                   /* current added to hidden layers at every step, in units of theta: 1 / 2T, or 0 */
-  const snn_potentials *initial; /* [plan->n_edges]: v(0) of neuron nodes */
+  float shift;                   /* current that layers which shift gain at every step, in units of theta: 1 / 2T */
+  const snn_potentials *initial; /* [plan->n_edges]: v(0) of neuron nodes, and whether they shift */
   uint32_t first_step;           /* of the chunk, from 0 on */
   bool counts_steps;             /* counters have a row for each step of the chunk */
   snn_encoding encoding;         /* of the image, in plans for encoded images */

@@ -31,13 +31,20 @@ static const struct argp_option options[] = {
     {"granularity", KEY_GRAIN, "GRAIN", 0, "a potential per layer, channel (default) or neuron", 0},
     {"rounds", KEY_ROUNDS, "N", 0, "matched: correct each layer N times (default 2)", 0},
     {"fit-thresholds", KEY_FIT, NULL, 0, "matched: also scale each layer's thresholds as suits each T", 0},
-    {"shift", KEY_SHIFT, "0|1", 0,
-     "matched: 1: runs from the tables gain theta/2T at every step and start theta/2 lower, so that neurons fire later "
-     "and "
-     "err less in networks without branches (default 0)",
+    {"shift", KEY_SHIFT, "0|1|fit", 0,
+     "matched: neurons that gain theta/2T at every step and start theta/2 lower, and so fire when more of their input "
+     "has come: none (0, default), all (1), or those of the layers that err less so (fit)",
      0},
     {"plain-mean", KEY_PLAIN, NULL, 0, "data: average all residual potentials, as IC-SNN's Algorithm 2 is printed", 0},
     {0}};
+
+static snn_shift shift(struct argp_state *state, const char *text) {
+  static const char *const names[] = {"0", "1", "fit"};
+  for (int i = 0; i < 3; i++)
+    if (strcmp(text, names[i]) == 0) return (snn_shift)i;
+  argp_error(state, "shift: '%s' is none of 0, 1, fit", text);
+  return SNN_SHIFT_NONE;
+}
 
 static snn_granularity granularity(struct argp_state *state, const char *text) {
   static const char *const names[] = {"layer", "channel", "neuron"};
@@ -60,7 +67,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
       return 0;
     case KEY_GRAIN: a->opt.granularity = granularity(state, arg); return 0;
     case KEY_ROUNDS: a->opt.rounds = tool_number(state, "rounds", arg, 1, 16); return 0;
-    case KEY_SHIFT: a->opt.shift = tool_number(state, "shift", arg, 0, 1) == 1; return 0;
+    case KEY_SHIFT: a->opt.shift = shift(state, arg); return 0;
     case KEY_FIT: a->opt.fit_thresholds = true; return 0;
     case KEY_EMBED: a->embed = true; return 0;
     case KEY_RECOMMEND: a->recommend = tool_number(state, "recommend", arg, 1, SNN_MAX_TIMESTEPS); return 0;

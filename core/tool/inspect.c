@@ -60,7 +60,11 @@ static json_t *tables_json(const snn_network *net) {
       if (snn_network_layer(net, l).kind == SNN_LAYER_NEURON)
         json_array_append_new(list, json_real((double)factors[l]));
     if (list) json_object_set_new(table, "factors", list);
-    if (snn_calibration_shifts(c, i)) json_object_set_new(table, "shift", json_integer(1));
+    json_t *shifts = snn_calibration_shifts(c, i) ? json_array() : NULL;
+    for (size_t l = 0; shifts && l < snn_network_layers(net); l++)
+      if (snn_network_layer(net, l).kind == SNN_LAYER_NEURON)
+        json_array_append_new(shifts, json_integer(snn_calibration_layer_shifts(c, i, l)));
+    if (shifts) json_object_set_new(table, "shift", shifts);
     json_array_append_new(tables, table);
   }
   return tables;

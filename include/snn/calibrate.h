@@ -16,6 +16,9 @@ extern "C" {
 
 typedef enum snn_granularity { SNN_GRAIN_LAYER, SNN_GRAIN_CHANNEL, SNN_GRAIN_NEURON } snn_granularity;
 
+/* Which layers' neurons shift (Deng & Gu) in runs from a table. */
+typedef enum snn_shift { SNN_SHIFT_NONE, SNN_SHIFT_ALL, SNN_SHIFT_FIT /* those that err less so */ } snn_shift;
+
 typedef struct snn_calibrate_options {
   snn_init method;           /* weights, data, compensated or matched */
   snn_neuron neuron;         /* matched: soft reset without leak only */
@@ -26,7 +29,7 @@ typedef struct snn_calibrate_options {
   bool plain_mean;     /* data: average all residual potentials, as IC-SNN's Algorithm 2 is printed; mostly worse */
   uint32_t rounds;     /* matched: times a layer is corrected, 1..16; 0: 2 */
   bool fit_thresholds; /* matched: find a threshold factor for each layer */
-  bool shift;          /* matched: runs from the tables shift (Deng & Gu), and start that much lower */
+  snn_shift shift;     /* matched: layers that gain theta / 2T at every step, and start that much lower */
   uint32_t threads;    /* 0: the machine's */
   snn_progress_fn progress; /* NULL: none; called between layers */
   void *progress_context;
@@ -51,10 +54,11 @@ snn_status snn_calibrate_check(const snn_calibrate_options *opt, snn_error *err)
  *                the matched layer's mean squared error (a_float - rate * theta)^2 over pictures and neurons is least:
  *                few steps want low thresholds, since theta / T is what one spike rounds to, many want high ones, since
  *                what lies above theta is cut off. Layers whose spikes meet before some neurons get one factor, that
- *                of the least sum over all layers of the error relative to the mean square of a_float. With `shift`
- *                neurons start from 0 instead of theta / 2 before they are matched and gain theta / 2T at every step:
- *                they fire later, when more of their input has come, and so fewer spikes that cannot be taken back.
- *                Makes no difference to asg
+ *                of the least sum over all layers of the error relative to the mean square of a_float. Layers with a
+ *                `shift` start from 0 instead of theta / 2 before they are matched and gain theta / 2T at every step:
+ *                they fire later, when more of their input has come, and so fewer spikes that cannot be taken back,
+ *                but they also pass on later what came evenly. SNN_SHIFT_FIT lets those shift whose mean squared error
+ *                after one round of matching is the less for it. Makes no difference to asg
  *
  * Answers do not depend on the number of threads, to the last bit. Errors: ARGUMENT (`where` names the option),
  * CANCELLED, NO_MEMORY, TOO_LARGE. */
@@ -161,8 +165,10 @@ bool snn_run_table(const snn_network *net, const snn_run_options *run, snn_table
  * potentials, being in units of the scaled theta, stay. Borrowed. */
 const float *snn_calibration_factors(const snn_calibration *c, size_t table);
 
-/* Does a run from this table shift (snn_run_options), even where it does not ask for it? */
+/* Do any, or does this layer's, neurons shift (snn_run_options) in a run from this table, whether it asks for it or
+ * not? A table in which any do decides for all layers. */
 bool snn_calibration_shifts(const snn_calibration *c, size_t table);
+bool snn_calibration_layer_shifts(const snn_calibration *c, size_t table, size_t layer);
 
 /* Initial potentials of a neuron layer in a table, in units of the scaled theta: *n = 1 (layer), its channels, or its
  * neurons in [h][w][c] order. NULL for layers that are no neurons. Borrowed from the calibration. */

@@ -13,7 +13,8 @@ typedef struct naive {
   const snn_network *net;
   bool is_float; /* neurons are the float network's ReLU or Clip, and there is one step */
   snn_neuron neuron;
-  double tau, shift;       /* shift: 0 or 1 */
+  double tau, shift; /* shift: 0 or 1, of all layers */
+  const snn_potentials *initial;
   uint32_t timesteps, now; /* now: the step that runs, from 1 */
   double **value;          /* what a layer sends at this step */
   double **v;              /* neurons: potentials */
@@ -132,7 +133,8 @@ static inline void naive_layer(naive *r, uint32_t i, uint32_t times) {
     if (r->is_float && n->kind == SNN_LAYER_NEURON) out[k] = fmin(fmax(current, 0), (double)n->neurons.clip);
     if (r->is_float || n->kind != SNN_LAYER_NEURON) continue;
     double theta = per_channel(n->neurons.theta, n->neurons.n, k, n->shape.c), spikes = 0;
-    current = current / times + r->shift * theta / (2 * r->timesteps);
+    double shift = r->initial && r->initial[i].shift ? 1 : r->shift;
+    current = current / times + shift * theta / (2 * r->timesteps);
     for (uint32_t t = 0; t < times; t++) spikes += naive_fire(r, i, k, current);
     out[k] = spikes * per_channel(n->neurons.amplitude, n->neurons.n, k, n->shape.c);
   }
@@ -166,7 +168,7 @@ static inline void naive_steps(naive *r, const float *image, uint32_t times) {
 /* Run `image` [c][h][w]; initial: an entry a layer, in units of theta. The result is freed with naive_free. */
 static inline naive naive_run(const snn_network *net, const float *image, snn_neuron neuron, double tau, bool shift,
                               uint32_t timesteps, const snn_potentials *initial) {
-  naive r = {.net = net, .neuron = neuron, .tau = tau, .shift = shift, .timesteps = timesteps};
+  naive r = {.net = net, .neuron = neuron, .tau = tau, .shift = shift, .initial = initial, .timesteps = timesteps};
   naive_allocate(&r);
   for (uint32_t i = 0; i < net->n_nodes; i++)
     for (size_t k = 0; net->nodes[i].kind == SNN_LAYER_NEURON && k < naive_size(&r, i); k++) {

@@ -31,7 +31,7 @@ static size_t grain_of(const builder *b, uint32_t layer, size_t n, size_t k) {
 
 static snn_potentials *all_layers(const builder *b, const float *value) {
   snn_potentials *p = calloc(b->net->n_nodes, sizeof *p);
-  for (uint32_t i = 0; i < b->net->n_nodes; i++) p[i] = (snn_potentials){value, 1};
+  for (uint32_t i = 0; i < b->net->n_nodes; i++) p[i] = (snn_potentials){.values = value, .n = 1};
   return p;
 }
 
@@ -92,7 +92,7 @@ static void test_weights(void **state) {
       assert_int_equal(n, 1);
       if (!(fabs((double)got[0] - sums[k] / counts[k]) < 1e-6))
         fail_msg("T %u, neurons %d: %.9g, not %.9g", steps[t], k + 1, (double)got[0], sums[k] / counts[k]);
-      initial[layers[k]] = (snn_potentials){got, 1};
+      initial[layers[k]] = (snn_potentials){.values = got, .n = 1};
     }
     /* a run finds the same by itself */
     snn_run_options o = {.timesteps = steps[t], .init = SNN_INIT_WEIGHTS};

@@ -77,7 +77,7 @@ static double shortfall(const snn_network *net, const float *images, size_t n, u
     if (stage->sink != SNN_SINK_SPIKES) continue;
     snn_observed *seen = calloc(snn_shape_size(stage->shape), sizeof *seen);
     assert_non_null(seen);
-    snn_observer_run(observer, (snn_potentials){&start, 1}, SNN_OBSERVE_SHORTFALL, false, seen);
+    snn_observer_run(observer, (snn_potentials){.values = &start, .n = 1}, SNN_OBSERVE_SHORTFALL, false, seen);
     for (uint32_t c = 0; c < stage->shape.c; c++) {
       double channel = 0;
       for (size_t k = c; k < snn_shape_size(stage->shape); k += stage->shape.c) channel += seen[k].sum;

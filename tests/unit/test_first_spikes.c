@@ -53,7 +53,7 @@ static void test_against_the_naive_simulation(void **state) {
       const size_t layers = b.net->n_nodes, rows = steps ? T : 1;
       const float *image = dyadic_images(&b, 1);
       snn_potentials initial[64];
-      for (size_t l = 0; l < layers; l++) initial[l] = (snn_potentials){&half, 1};
+      for (size_t l = 0; l < layers; l++) initial[l] = (snn_potentials){.values = &half, .n = 1};
       naive want = naive_run(b.net, image, (snn_neuron)neuron, (double)tau, false, T, initial);
       snn_run_options o = {.timesteps = T, .neuron = (snn_neuron)neuron, .tau = tau, .init = SNN_INIT_HALF};
       o.checkpoints = steps ? every : last;

@@ -21,7 +21,7 @@ static snn_calibration *table(builder *b, snn_neuron neuron, const float *choice
     if (b->net->nodes[i].kind != SNN_LAYER_NEURON) continue;
     factors[i] = meets[i] ? shared : choice[draw(b, n)];
     start[i] = neuron == SNN_NEURON_ASG ? 0.5f : (float)draw(b, 8) / 8;
-    c->entries[0].layers[i] = (snn_potentials){&start[i], 1};
+    c->entries[0].layers[i] = (snn_potentials){&start[i], 1, draw(b, 2)};
   }
   c->entries[0].key = (snn_calibration_table){neuron, SNN_INIT_MATCHED, 8};
   c->entries[0].factors = factors;

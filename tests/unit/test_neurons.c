@@ -288,7 +288,7 @@ static void test_against_naive(void **state) {
                            .tau = tau,
                            .init = k % 2 ? SNN_INIT_HALF : SNN_INIT_ZERO,
                            .shift = k / 2 % 2};
-      for (size_t i = 0; i < layers; i++) initial[i] = (snn_potentials){k % 2 ? &half : &zero, 1};
+      for (size_t i = 0; i < layers; i++) initial[i] = (snn_potentials){.values = k % 2 ? &half : &zero, .n = 1};
       answers got = run(b.net, s, image, 1, &o);
       naive want = naive_run(b.net, image, o.neuron, (double)tau, o.shift, o.timesteps, initial);
       for (size_t i = 0; i < layers; i++) {

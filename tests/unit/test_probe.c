@@ -177,7 +177,7 @@ static void test_against_the_naive_simulation(void **state) {
       const float *images = dyadic_images(&b, IMAGES);
       snn_potentials initial[64];
       naive spiking[IMAGES], real[IMAGES];
-      for (uint32_t l = 0; l < b.net->n_nodes; l++) initial[l] = (snn_potentials){&half, 1};
+      for (uint32_t l = 0; l < b.net->n_nodes; l++) initial[l] = (snn_potentials){.values = &half, .n = 1};
       for (int i = 0; i < IMAGES; i++) {
         spiking[i] = naive_run(b.net, images + (size_t)i * pixels, (snn_neuron)neuron, 0.5, neuron == 0, T, initial);
         real[i] = naive_float(b.net, images + (size_t)i * pixels);

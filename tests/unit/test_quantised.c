@@ -80,7 +80,7 @@ static void assert_counts(builder *b, const float *images, uint32_t levels, floa
       const float step = p->clip / (float)levels;
       snn_observed *seen = calloc(n, sizeof *seen);
       assert_non_null(seen);
-      snn_observer_run(o, (snn_potentials){&start, 1}, SNN_OBSERVE_SPIKES, false, seen);
+      snn_observer_run(o, (snn_potentials){.values = &start, .n = 1}, SNN_OBSERVE_SPIKES, false, seen);
       for (size_t k = 0; k < n; k++) {
         float activation = values[r.offsets[stage->node] + k];
         if (roundf(activation / step) != (float)seen[k].sum)
