@@ -177,13 +177,12 @@ build-fuzzers: $(FUZZERS)
 test-run: unit pytest ## the unit and black-box tests of one MODE
 
 unit: $(PROGRAMS) $(UNIT_TESTS) $(FIXTURES) ## the C tests of one MODE
-	@set -e; for t in $(UNIT_TESTS); do echo "== $(MODE) $$(basename $$t)"; \
-	  $(TEST_ENV) $$t 2>&1 | { grep -vE '^\[ +(RUN|OK) +\]' || true; }; done
+	@printf '%s\n' $(UNIT_TESTS) | $(TEST_ENV) xargs -P $(JOBS) -n 1 tests/run-unit.sh $(MODE)
 
-# The browser's tests look at the page, which is the same in every mode: once is enough. axe-core (npm) checks accessibility.
+# The page and what is in deploy/ are the same in every mode: looking once is enough; the clients are none of what coverage counts. axe-core (npm) checks accessibility.
 AXE := build/node/node_modules/axe-core/axe.min.js
 ifneq ($(MODE),release)
-  PYTEST_FLAGS := --ignore=tests/browser
+  PYTEST_FLAGS := --ignore=tests/browser --ignore=tests/deploy $(if $(filter cov,$(MODE)),--ignore=tests/clients)
 endif
 $(AXE):
 	@mkdir -p build/node
