@@ -294,6 +294,7 @@ static bool calibrate(run *x) {
                              .n_timesteps = o->n_timesteps,
                              .granularity = o->granularity,
                              .fit_thresholds = o->fit_thresholds,
+                             .shift = o->fit_thresholds ? SNN_SHIFT_FIT : SNN_SHIFT_NONE,
                              .threads = x->threads,
                              .progress = on_progress,
                              .progress_context = x,
