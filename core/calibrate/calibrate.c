@@ -140,27 +140,32 @@ static void fit(maker *m, const snn_stage *stage, size_t n, float *values) {
   m->factors[stage->node] = ladder[m->rung];
 }
 
-/* Let the layer shift, or not, whichever errs less, at the factor it has. */
-static void choose_shift(maker *m, const snn_stage *stage, size_t n, float *values) {
-  double same = error_after_one(m, stage, n, values);
+/* Let the layer shift, or not, whichever errs less at the factor it has. Its error; the last run is the choice's. */
+static double choose_shift(maker *m, const snn_stage *stage, size_t n, float *values) {
   m->shift = !m->shift;
   double other = error_after_one(m, stage, n, values);
-  if (!(other < same)) m->shift = !m->shift;
+  m->shift = !m->shift;
+  double same = error_after_one(m, stage, n, values);
+  if (!(other < same)) return same;
+  m->shift = !m->shift;
+  return error_after_one(m, stage, n, values);
 }
 
 static void match_layer(maker *m, const snn_stage *stage, size_t n, float *values) {
-  const bool shares = m->is_trial || (m->factors && m->meets[stage->node]);
+  const bool shares = m->is_trial || (m->factors && m->meets[stage->node]), before = m->shift;
+  double error = 0;
   if (shares)
     m->factors[stage->node] = ladder[m->shared];
   else if (m->factors)
     fit(m, stage, n, values);
-  const bool before = m->shift;
-  if (m->opt->shift == SNN_SHIFT_FIT) choose_shift(m, stage, n, values);
+  if (m->opt->shift == SNN_SHIFT_FIT)
+    error = choose_shift(m, stage, n, values);
+  else if (m->is_trial)
+    error = error_after_one(m, stage, n, values);
+  m->error += error; /* which only trials look at */
+  if (m->is_trial) return;
   if (m->shift != before && m->factors && !shares) fit(m, stage, n, values);
-  if (m->is_trial)
-    m->error += error_after_one(m, stage, n, values);
-  else
-    match(m, stage, n, m->opt->rounds ? m->opt->rounds : DEFAULT_ROUNDS, values);
+  match(m, stage, n, m->opt->rounds ? m->opt->rounds : DEFAULT_ROUNDS, values);
 }
 
 static snn_status make_layer(maker *m, uint32_t s) {
