@@ -25,11 +25,18 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CONNECTIONS_MAX = 4096, SLOW_MAX = 4096, EVENTS_MAX = 256, ANSWER_HEAD_MAX = 4096, SLOW_SECONDS = 2 };
+enum {
+  CONNECTIONS_MAX = 4096,
+  SLOW_MAX = 4096,
+  EVENTS_MAX = 256,
+  ANSWER_HEAD_MAX = 4096,
+  SLOW_SECONDS = 2,
+  SEVERAL = 4
+};
 
-/* Seconds. Where more than one request is due in this time they begin together: a wake-up for each would cost the
+/* Seconds. Where several requests are due in this time they begin together: a wake-up for each would cost the
  * machine more than the requests do. Latencies count from the appointments all the same. */
-static const double TOGETHER = 0.0002;
+static const double TOGETHER = 0.001;
 
 typedef struct samples {
   double *at;
@@ -275,7 +282,7 @@ static void run(load *l) {
     trickle_due(l, at);
     double wait = more && l->rate > 0 && l->n_idle > 0 ? l->next - at : 0.05;
     if (l->n_slow && l->slow_next - at < wait) wait = l->slow_next - at;
-    if (wait > 0 && wait < TOGETHER && l->rate * TOGETHER >= 1) wait = TOGETHER;
+    if (wait > 0 && wait < TOGETHER && l->rate * TOGETHER >= SEVERAL) wait = TOGETHER;
     if (wait > 0.05) wait = 0.05;
     if (wait < 0) wait = 0;
     struct timespec limit = {0, (long)(wait * 1e9)};
