@@ -125,6 +125,9 @@ static enum MHD_Result begin(httpd *h, exchange *x, const char *url, const char 
   atomic_fetch_add(&h->server->in_flight, 1);
   x->begun = true;
   watch_header_complete(x->watched);
+  const union MHD_ConnectionInfo *info =
+      MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+  if (info) x->header_bytes = info->header_size;
   struct MHD_Connection *connection = x->connection;
   request *r = &x->request;
   r->resume = on_work_done;
@@ -285,7 +288,7 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
   exchange *x = *request_context;
   if (!x) return;
   *request_context = NULL;
-  watch_idle(x->watched);
+  watch_idle(x->watched, x->chunked || !x->header_bytes ? 0 : x->header_bytes + x->received);
   if (!x->begun) { /* libmicrohttpd itself refused it, or the client left */
     free(x);
     return;

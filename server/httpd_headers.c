@@ -114,6 +114,7 @@ static bool check_framing(exchange *x, const header_scan *scan, const char *vers
   if (scan->n_length && scan->n_transfer)
     return break_framing(x, PROBLEM_BAD_REQUEST, "Content-Length together with Transfer-Encoding");
   if (scan->n_length > 1) return break_framing(x, PROBLEM_BAD_REQUEST, "Content-Length: given twice");
+  x->chunked = scan->n_transfer > 0;
   if (scan->n_transfer > 1) return break_framing(x, PROBLEM_BAD_REQUEST, "Transfer-Encoding: given twice");
   if (scan->n_transfer && (strcasecmp(scan->transfer, "chunked") != 0 || strcmp(version, "HTTP/1.1") != 0))
     return break_framing(x, PROBLEM_BAD_REQUEST, "Transfer-Encoding: only chunked, and only in HTTP/1.1");

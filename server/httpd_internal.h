@@ -25,6 +25,8 @@ typedef struct exchange {
   bool begun;            /* the header is complete: the request counts as in flight */
   bool check_layout;     /* see httpd_knows_layout */
   bool working;          /* workers have, or had, the inference */
+  bool chunked;          /* the body came in chunks: it was longer on the wire */
+  size_t header_bytes;   /* from the method to the empty line */
   size_t received;       /* body bytes */
   uint64_t max_body;     /* of this request */
   uint64_t declared;     /* Content-Length; 0 without one */

@@ -15,7 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { EVENTS_MAX = 64, WORKING_TICK_MS = 20, OPEN_TICK_MS = 100, LOOK_MS = 500 };
+enum { AT_ONCE = 32, EVENTS_MAX = 64, WORKING_TICK_MS = 20, OPEN_TICK_MS = 100, LOOK_MS = 500 };
 
 typedef enum phase { PHASE_IDLE, PHASE_HEADER, PHASE_BODY, PHASE_WORKING, PHASE_REPLY } phase;
 
@@ -26,7 +26,7 @@ struct watched {
   bool closed, gone; /* its descriptor is not ours any more; its client has left */
   phase phase;
   uint64_t since_ns, deadline_ns;
-  uint64_t n_received; /* bytes that had come when it went idle */
+  uint64_t n_received; /* bytes that had come when it went idle, without any of a next request; its thread's to count */
   inference *inference;
 };
 
@@ -34,6 +34,7 @@ struct watch {
   watch_options options;
   pthread_mutex_t lock;
   watched *first, *closed;
+  watched *cursor; /* the next one to look at; NULL: none */
   size_t n_open, n_working;
   bool stopping;
   int epoll_fd, wake_fd;
@@ -97,6 +98,19 @@ static void abandon(watched *c) {
   atomic_store(&c->inference->cancel, true);
 }
 
+/* Look at all, a few at a time: whoever has a request waits for the lock meanwhile. With the lock held. */
+static void look_at_all(watch *w, uint64_t now) {
+  w->cursor = w->first;
+  for (size_t n = 1; w->cursor; n++) {
+    watched *c = w->cursor;
+    w->cursor = c->next;
+    look_at(w, c, now);
+    if (n % AT_ONCE) continue;
+    pthread_mutex_unlock(&w->lock);
+    pthread_mutex_lock(&w->lock);
+  }
+}
+
 /* Bury the closed: no event that was fetched before can name them any more. With the lock held. */
 static void free_closed(watch *w) {
   while (w->closed) {
@@ -135,7 +149,7 @@ static void *work(void *context) {
     free_closed(w);
     if (look) {
       looked_ns = now;
-      for (watched *c = w->first; c; c = c->next) look_at(w, c, now);
+      look_at_all(w, now);
     }
     bool working = w->n_working > 0;
     stopping = w->stopping;
@@ -203,6 +217,7 @@ void watch_close(watched *c) {
   epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, c->fd, NULL);
   pthread_mutex_lock(&w->lock);
   c->closed = true;
+  if (w->cursor == c) w->cursor = c->next;
   if (c->previous)
     c->previous->next = c->next;
   else
@@ -248,9 +263,10 @@ void watch_replying(watched *c, size_t n_bytes) {
   pthread_mutex_unlock(&c->watch->lock);
 }
 
-void watch_idle(watched *c) {
+void watch_idle(watched *c, uint64_t n_bytes) {
   if (!c) return;
-  uint64_t n = received(c->fd);
+  bool known = n_bytes && c->watch->options.plain;
+  uint64_t n = known ? c->n_received + n_bytes : received(c->fd);
   pthread_mutex_lock(&c->watch->lock);
   set_phase(c, PHASE_IDLE, 0);
   c->n_received = n;

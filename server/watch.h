@@ -42,6 +42,8 @@ void watch_header_complete(watched *c);
 void watch_working(watched *c, inference *inf); /* before workers get inf, which may be NULL */
 void watch_worked(watched *c);                  /* inf is the caller's again */
 void watch_replying(watched *c, size_t n_bytes);
-void watch_idle(watched *c); /* the exchange is over */
+/* The exchange is over. n_bytes: of its request as it came, header and body, which saves asking the kernel; 0: not
+ * known. */
+void watch_idle(watched *c, uint64_t n_bytes);
 
 #endif

@@ -3,6 +3,7 @@ import base64
 import concurrent.futures
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -154,6 +155,35 @@ def test_full_queue_refuses_at_once_and_recovers(models_folder):
             assert r.elapsed.total_seconds() < 1.5 and r.headers["Retry-After"] == "1"
         assert d.classify(make.picture(1)).status_code == 200
         assert d.status()["queue"] == {"depth": 0, "limit": 1, "bytes": 0, "bytes_limit": 67108864}
+
+
+def test_refusals_by_the_header_have_their_form_and_are_counted(models_folder):
+    """A queue that is full: every answer says so in its route's form, the log tells some and counts the rest."""
+    with Daemon(models_folder, "--queue", "1") as d:
+        t = min(4096, 8 * d.slow_timesteps(1.0))
+        running = send_and_keep(d, post_head("slow", f"T={t}", len(BIG)) + BIG)
+        wait_until(d, lambda status: status["requests_in_flight"] == 2)
+        time.sleep(0.1)
+        waiting = send_and_keep(d, post_head("slow", "T=5", len(BIG)) + BIG)
+        wait_until(d, lambda status: status["queue"]["depth"] == 1)
+        held = d.status()["queue"]["bytes"]
+        with requests.Session() as session:
+            for i in range(250):
+                r = session.post(f"{d.url}/v1/models/slow/classify?T=5", data=BIG, headers={"Content-Type": "image/png", "X-Request-Id": f"r{i}"})
+                check_problem(r, 503, "the queue is full")
+                assert r.headers["X-Request-Id"] == f"r{i}" and r.headers["Retry-After"] == "1" and r.json()["instance"].endswith(f":r{i}")
+            r = session.post(f"{d.url}/v2/models/slow/infer", json={})
+            assert r.status_code == 503 and r.headers["Content-Type"] == "application/json" and "the queue is full" in r.json()["error"]
+            assert session.post(f"{d.url}/v1/models/none/classify", data=BIG).status_code == 404
+            assert d.status()["queue"]["bytes"] == held
+            stats = session.get(f"{d.url}/v2/models/slow/stats").json()["model_stats"][0]["inference_stats"]
+            assert stats["fail"]["count"] == 251
+        waiting.close()
+        running.close()
+        wait_until(d, lambda status: status["requests_in_flight"] == 1)
+    told = [line for line in d.lines if "the queue is full" in line]
+    counted = sum(int(re.search(r"requests=(\d+)", line).group(1)) for line in d.lines if " refusals-not-logged " in line)
+    assert len(told) + counted == 251 and len(told) >= 100
 
 
 def test_bytes_of_all_requests_are_bounded(models_folder):
