@@ -91,7 +91,7 @@ def offered(d):
           "|---|---|---|---|---|---|---|---|---|---|")
     goodput = {}
     for times in (0.25, 0.5, 0.8, 1, 2, 5, 10):
-        r = load(d, "--rate", times * capacity, "--connections", 1000)
+        r = load(d, "--rate", times * capacity, "--connections", 1000, *["--connect-first"] * (times > 1))
         a, f = r["answered_ms"], r["refused_ms"]
         goodput[times] = r["answered_per_s"]
         print(f"| {times * capacity:.0f}/s | {times} | {r['answered_per_s']:.0f}/s | {a['p50']:.1f} | {a['p99']:.1f} | {a['p999']:.1f} | "

@@ -13,6 +13,7 @@
 #include <math.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -67,7 +68,7 @@ typedef struct load {
   size_t n_request;
   double rate, seconds;
   size_t n_wanted; /* requests; 0: as many as the seconds allow */
-  bool constant;
+  bool constant, connect_first;
   int n_connections, n_slow;
   int epoll_fd;
   connection *connections;
@@ -258,6 +259,19 @@ static void trickle_due(load *l, double at) {
   }
 }
 
+/* Every connection before the first appointment: what a server does with requests is then not mixed with what it does
+ * with a thousand new clients at once. */
+static void connect_all(load *l) {
+  for (int i = 0; i < l->n_connections; i++) {
+    connection *c = &l->connections[i];
+    if ((c->fd = open_socket(l)) < 0) continue; /* it connects anew when it is needed */
+    struct pollfd p = {.fd = c->fd, .events = POLLOUT};
+    poll(&p, 1, 1000);
+    watch_events(l, i, EPOLLIN, EPOLL_CTL_ADD);
+  }
+  nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
+}
+
 static bool more_to_begin(const load *l, double at) {
   if (!l->n_connections) return at - l->begin < l->seconds;
   return l->n_wanted ? l->n_begun < l->n_wanted : at - l->begin < l->seconds;
@@ -359,17 +373,18 @@ static void make_request(load *l, const char *path, const char *file, const char
 
 static void usage(void) {
   fputs(
-      "usage: openloop [--rate R [--constant]] [--seconds S | --requests N] [--connections C] [--slow N]\n"
-      "                [--path P] [--body FILE [--type T]] IPv4:PORT\n",
+      "usage: openloop [--rate R [--constant]] [--seconds S | --requests N] [--connections C [--connect-first]]\n"
+      "                [--slow N] [--path P] [--body FILE [--type T]] IPv4:PORT\n",
       stderr);
   exit(2);
 }
 
 int main(int argc, char **argv) {
   static const struct option options[] = {
-      {"rate", 1, NULL, 'r'},        {"constant", 0, NULL, 'k'}, {"seconds", 1, NULL, 's'}, {"requests", 1, NULL, 'n'},
-      {"connections", 1, NULL, 'c'}, {"slow", 1, NULL, 'w'},     {"path", 1, NULL, 'p'},    {"body", 1, NULL, 'b'},
-      {"type", 1, NULL, 't'},        {NULL, 0, NULL, 0}};
+      {"rate", 1, NULL, 'r'},    {"constant", 0, NULL, 'k'}, {"connect-first", 0, NULL, 'f'},
+      {"seconds", 1, NULL, 's'}, {"requests", 1, NULL, 'n'}, {"connections", 1, NULL, 'c'},
+      {"slow", 1, NULL, 'w'},    {"path", 1, NULL, 'p'},     {"body", 1, NULL, 'b'},
+      {"type", 1, NULL, 't'},    {NULL, 0, NULL, 0}};
   static load l = {.seconds = 5, .n_connections = 256};
   const char *path = "/livez", *body = NULL, *type = "image/png";
   char host[64];
@@ -377,6 +392,7 @@ int main(int argc, char **argv) {
   for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) switch (o) {
       case 'r': l.rate = atof(optarg); break;
       case 'k': l.constant = true; break;
+      case 'f': l.connect_first = true; break;
       case 's': l.seconds = atof(optarg); break;
       case 'n': l.n_wanted = strtoul(optarg, NULL, 10); break;
       case 'c': l.n_connections = atoi(optarg); break;
@@ -406,6 +422,7 @@ int main(int argc, char **argv) {
   }
   for (int i = 0; i < l.n_slow; i++) l.slow[i].fd = -1;
   srand48(1);
+  if (l.connect_first) connect_all(&l);
   double cpu = cpu_seconds();
   run(&l);
   double elapsed = now() - l.begin;
