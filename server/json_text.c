@@ -101,7 +101,7 @@ static size_t print_unsigned(char *text, uint64_t v) {
 void json_put_integer(json_text *t, const char *name, long long value) {
   begin(t, name);
   if (value < 0) put_byte(t, '-');
-  char text[INTEGER_MAX];
+  char text[INTEGER_MAX] = "";
   put(t, text, print_unsigned(text, value < 0 ? 0 - (uint64_t)value : (uint64_t)value));
 }
 
@@ -150,12 +150,10 @@ size_t json_print_real(char text[JSON_REAL_MAX], double v) {
 }
 
 void json_put_real(json_text *t, const char *name, double value) {
+  char text[JSON_REAL_MAX] = "null";
+  size_t n = isfinite(value) ? json_print_real(text, value) : strlen(text);
   begin(t, name);
-  char text[JSON_REAL_MAX];
-  if (isfinite(value))
-    put(t, text, json_print_real(text, value));
-  else
-    put(t, "null", 4);
+  put(t, text, n);
 }
 
 char *json_take(json_text *t) {
