@@ -69,6 +69,16 @@ static bool model_path(const server *s, const char *name, char *path, size_t n_p
   return (size_t)snprintf(path, n_path, "%s/%s/model.safetensors", s->config.models, name) < n_path;
 }
 
+/* Memory for a file that will be read whole: large ones by huge pages, whose faults cost a tenth. */
+static uint8_t *room_for(size_t n_bytes) {
+  enum { HUGE_PAGE = 2 * 1024 * 1024 };
+  if (n_bytes < 2 * HUGE_PAGE) return malloc(n_bytes + 1);
+  const size_t whole = n_bytes / HUGE_PAGE * HUGE_PAGE; /* what is left over takes small ones */
+  uint8_t *bytes = aligned_alloc(HUGE_PAGE, whole + HUGE_PAGE);
+  if (bytes) (void)madvise(bytes, whole, MADV_HUGEPAGE); /* only advice */
+  return bytes;
+}
+
 /* The whole file into the entry's own memory. */
 static snn_status read_file(const char *path, model_entry *entry, snn_error *err) {
   snn_status status = SNN_OK;
@@ -86,7 +96,7 @@ static snn_status read_file(const char *path, model_entry *entry, snn_error *err
     goto cleanup;
   }
   stamp_of(&st, &entry->stamp);
-  entry->bytes = malloc((size_t)st.st_size + 1);
+  entry->bytes = room_for((size_t)st.st_size);
   if (!entry->bytes) {
     status = fail(err, SNN_ERR_NO_MEMORY, "out of memory");
     goto cleanup;
@@ -150,12 +160,38 @@ snn_status repository_set_calibration(const server *s, model_entry *entry, calib
   return SNN_OK;
 }
 
-/* With `loading` held. */
-static snn_status load(server *s, const char *name, snn_error *err) {
-  model_entry *entry = NULL;
-  uint64_t begin = snn_clock_ns();
-  snn_status status = read_entry(s, name, &entry, err);
-  if (status == SNN_OK) status = scheduler_prepare(s->scheduler, entry, err);
+/* A model on its way to being served. */
+typedef struct arrival {
+  const char *name;
+  model_entry *entry; /* NULL: none */
+  uint64_t begin_ns;
+  snn_error err;
+} arrival;
+
+static snn_status refuse(server *s, const arrival *a) {
+  const snn_error *err = &a->err;
+  char reason[REPORT_REASON_MAX];
+  snprintf(reason, sizeof reason, "%s%s%s", err->where, *err->where ? ": " : "", err->text);
+  report(&s->repository, a->name, reason);
+  log_event(&s->log, LOG_ERROR, "model-refused",
+            (log_field[]){LOG_TEXT("model", a->name), LOG_TEXT("status", snn_status_name(err->status)),
+                          LOG_TEXT("where", err->where), LOG_TEXT("reason", err->text), LOG_LAST});
+  return err->status;
+}
+
+/* With `loading` held: read a model's file. */
+static snn_status arrive(server *s, const char *name, arrival *a) {
+  *a = (arrival){.name = name, .begin_ns = snn_clock_ns()};
+  snn_status status = read_entry(s, name, &a->entry, &a->err);
+  return status == SNN_OK ? status : refuse(s, a);
+}
+
+/* Serve it, once the scheduler has prepared it. */
+static snn_status admit(server *s, arrival *a) {
+  model_entry *entry = a->entry;
+  snn_error *err = &a->err;
+  snn_status status = scheduler_prepare_end(s->scheduler);
+  a->entry = NULL;
   if (status == SNN_OK) status = repository_set_calibration(s, entry, NULL, 0, err);
   if (status == SNN_OK) store_refresh(s->store, entry); /* so that its first request finds what is in force */
   if (status == SNN_OK && !registry_publish(&s->registry, registry_hold(entry))) {
@@ -164,19 +200,14 @@ static snn_status load(server *s, const char *name, snn_error *err) {
   }
   if (status != SNN_OK) {
     registry_release(entry);
-    char reason[REPORT_REASON_MAX];
-    snprintf(reason, sizeof reason, "%s%s%s", err->where, *err->where ? ": " : "", err->text);
-    report(&s->repository, name, reason);
-    log_event(&s->log, LOG_ERROR, "model-refused",
-              (log_field[]){LOG_TEXT("model", name), LOG_TEXT("status", snn_status_name(status)),
-                            LOG_TEXT("where", err->where), LOG_TEXT("reason", err->text), LOG_LAST});
-    return status;
+    err->status = status;
+    return refuse(s, a);
   }
-  report(&s->repository, name, NULL);
+  report(&s->repository, a->name, NULL);
   log_event(&s->log, LOG_INFO, "model-loaded",
-            (log_field[]){LOG_TEXT("model", name), LOG_TEXT("sha256", snn_network_sha256(entry->network)),
+            (log_field[]){LOG_TEXT("model", a->name), LOG_TEXT("sha256", snn_network_sha256(entry->network)),
                           LOG_INTEGER("neurons", snn_network_neurons(entry->network)),
-                          LOG_REAL("load_ms", (double)(snn_clock_ns() - begin) / 1e6), LOG_LAST});
+                          LOG_REAL("load_ms", (double)(snn_clock_ns() - a->begin_ns) / 1e6), LOG_LAST});
   registry_release(entry);
   return SNN_OK;
 }
@@ -186,9 +217,15 @@ snn_status repository_load(server *s, const char *name, snn_error *err) {
     *err = (snn_error){.status = SNN_ERR_ARGUMENT, .where = "model", .text = "not a model's name"};
     return err->status;
   }
+  arrival a;
   pthread_mutex_lock(&s->repository.loading);
-  snn_status status = load(s, name, err);
+  snn_status status = arrive(s, name, &a);
+  if (status == SNN_OK) {
+    scheduler_prepare_begin(s->scheduler, a.entry, &a.err);
+    status = admit(s, &a);
+  }
   pthread_mutex_unlock(&s->repository.loading);
+  if (status != SNN_OK) *err = a.err;
   return status;
 }
 
@@ -234,7 +271,18 @@ static void forget_reports(repository *r, char (*names)[MODEL_NAME_MAX + 1], siz
   pthread_mutex_unlock(&r->lock);
 }
 
+/* The one that is being prepared, if any. */
+static void admit_counted(server *s, arrival *a, repository_changes *changes) {
+  if (!a->entry) return;
+  if (admit(s, a) == SNN_OK)
+    changes->loaded++;
+  else
+    changes->refused++;
+}
+
+/* While a model is being prepared the next one's file is read. */
 repository_changes repository_rescan(server *s) {
+  arrival preparing = {0};
   char(*names)[MODEL_NAME_MAX + 1] = NULL;
   model_entry *entries[MODELS_MAX];
   size_t n = 0;
@@ -242,16 +290,19 @@ repository_changes repository_rescan(server *s) {
   pthread_mutex_lock(&s->repository.loading);
   if (!registry_list_folder(s->config.models, &s->log, &names, &n)) goto cleanup;
   for (size_t i = 0; i < n && !atomic_load(&s->repository.stop); i++) {
-    snn_error err = {0};
+    arrival next;
     model_entry *served = registry_find(&s->registry, names[i]);
     bool current = served && is_current(s, served);
     registry_release(served);
     if (current) continue;
-    if (load(s, names[i], &err) == SNN_OK)
-      changes.loaded++;
-    else
-      changes.refused++;
+    const bool arrived = arrive(s, names[i], &next) == SNN_OK;
+    admit_counted(s, &preparing, &changes);
+    changes.refused += !arrived;
+    if (!arrived) continue;
+    preparing = next;
+    scheduler_prepare_begin(s->scheduler, preparing.entry, &preparing.err);
   }
+  admit_counted(s, &preparing, &changes);
   forget_reports(&s->repository, names, n);
   size_t n_served = registry_all(&s->registry, entries);
   for (size_t i = 0; i < n_served; i++) {

@@ -20,7 +20,7 @@ typedef struct scratch {
   block inputs, scores, spikes, synaptic_operations, macs, first_spikes, timesteps_used;
 } scratch;
 
-/* A call of scheduler_prepare on its way; one at a time. */
+/* An entry between scheduler_prepare_begin and _end; one at a time. */
 typedef struct preparation {
   enum { PREPARATION_NONE, PREPARATION_WANTED, PREPARATION_FINISHED } state;
   model_entry *entry;
@@ -315,11 +315,16 @@ scheduler *scheduler_start(uint32_t threads) {
   return NULL;
 }
 
-snn_status scheduler_prepare(scheduler *s, model_entry *entry, snn_error *err) {
+void scheduler_prepare_begin(scheduler *s, model_entry *entry, snn_error *err) {
   pthread_mutex_lock(&s->lock);
   while (s->preparation.state != PREPARATION_NONE) pthread_cond_wait(&s->prepared, &s->lock);
   s->preparation = (preparation){.state = PREPARATION_WANTED, .entry = entry, .err = err};
   pthread_cond_signal(&s->work);
+  pthread_mutex_unlock(&s->lock);
+}
+
+snn_status scheduler_prepare_end(scheduler *s) {
+  pthread_mutex_lock(&s->lock);
   while (s->preparation.state != PREPARATION_FINISHED) pthread_cond_wait(&s->prepared, &s->lock);
   snn_status status = s->preparation.status;
   s->preparation = (preparation){.state = PREPARATION_NONE};

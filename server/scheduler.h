@@ -18,9 +18,11 @@ typedef struct scheduler scheduler;
 /* Start the thread. threads: of the OpenMP team, 0: the machine's. NULL when it or memory is refused. */
 scheduler *scheduler_start(uint32_t threads);
 
-/* Give an entry its session and run it once, so that its first request finds everything warm. Waits for the scheduler's
- * thread to do it. Errors: those of snn_session_create and snn_session_run. */
-snn_status scheduler_prepare(scheduler *s, model_entry *entry, snn_error *err);
+/* Give an entry its session and run it once, so that its first request finds everything warm, on the scheduler's
+ * thread; one entry at a time. The second call waits for what the first one began, whose `err` must live so long.
+ * Errors: those of snn_session_create and snn_session_run. */
+void scheduler_prepare_begin(scheduler *s, model_entry *entry, snn_error *err);
+snn_status scheduler_prepare_end(scheduler *s);
 
 /* Hand over (takes); inf->done is called on the scheduler's thread when it has scores or a problem. */
 void scheduler_submit(scheduler *s, inference *inf);
