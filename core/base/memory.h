@@ -36,6 +36,10 @@ typedef struct snn_arena {
 /* Zeroed, aligned to 64 bytes, lent until snn_arena_free; NULL when out of memory or on overflow. */
 void *snn_arena_alloc(snn_arena *arena, size_t n, size_t size);
 
+/* Have the next allocations, n bytes in all, lie together, and say that all of them will soon be written. Nothing is
+ * lost when that fails, or when they are more. */
+void snn_arena_expect(snn_arena *arena, size_t n_bytes);
+
 /* A copy of n bytes of s, terminated; NULL when out of memory. */
 char *snn_arena_text(snn_arena *arena, const char *s, size_t n);
 

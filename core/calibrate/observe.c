@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "graph/stored.h"
 #include "sim/reference.h"
 
 struct snn_observer {
@@ -122,6 +123,7 @@ snn_status snn_observer_create(const snn_network *net, const float *images, size
   o->images = images;
   o->n = n;
   o->opt = *opt;
+  snn_graph_want_floats(net, 1);
   snn_plan_kind kind = opt->neuron->whole_run   ? SNN_PLAN_WHOLE_RUN
                        : opt->neuron->is_signed ? SNN_PLAN_SIGNED
                                                 : SNN_PLAN_BINARY;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "graph/stored.h"
 #include "snn/calibrate.h"
 
 snn_network *snn_network_new(void) {
@@ -96,7 +97,9 @@ static bool all_positive(const float *x, size_t n) {
   return true;
 }
 
-static snn_status check_conv(const snn_conv *conv, snn_shape in, snn_shape *out, const char *name, snn_error *err) {
+/* is_known: its weights are known to be finite, and no floats yet. */
+static snn_status check_conv(const snn_conv *conv, snn_shape in, bool is_known, snn_shape *out, const char *name,
+                             snn_error *err) {
   if (!conv->groups || in.c % conv->groups || out->c % conv->groups)
     return snn_fail(err, SNN_ERR_FORMAT, name, "%u groups do not divide %u input and %u output channels", conv->groups,
                     in.c, out->c);
@@ -108,7 +111,7 @@ static snn_status check_conv(const snn_conv *conv, snn_shape in, snn_shape *out,
       n_weights > SNN_MAX_LAYER_ELEMENTS)
     return snn_fail(err, SNN_ERR_TOO_LARGE, name, "more weights than the limit of %zu", SNN_MAX_LAYER_ELEMENTS);
   if (!conv->weights || !conv->bias) return snn_fail(err, SNN_ERR_FORMAT, name, "it has no weights or no bias");
-  if (!all_finite(conv->weights, n_weights) || !all_finite(conv->bias, out->c))
+  if (!(is_known || all_finite(conv->weights, n_weights)) || !all_finite(conv->bias, out->c))
     return snn_fail(err, SNN_ERR_FORMAT, name, "a weight or bias is not finite");
   return SNN_OK;
 }
@@ -241,7 +244,7 @@ static snn_status check_node(const snn_network *net, const snn_node *node, snn_s
       if (!shape->c || shape->c > SNN_MAX_DIMENSION)
         return snn_fail(err, SNN_ERR_FORMAT, node->name, "%u output channels; 1..%d would do", shape->c,
                         SNN_MAX_DIMENSION);
-      status = check_conv(&node->conv, in, shape, node->name, err);
+      status = check_conv(&node->conv, in, snn_graph_stored(net, node->conv.weights), shape, node->name, err);
       break;
     case SNN_LAYER_AVGPOOL:
     case SNN_LAYER_MAXPOOL: status = check_pool(&node->pool, in, shape, node->name, err); break;

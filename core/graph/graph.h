@@ -8,6 +8,7 @@
 #define SNN_GRAPH_GRAPH_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "base/digest.h"
 #include "base/file.h"
@@ -96,8 +97,12 @@ typedef struct snn_shared {
   pthread_mutex_t lock;
   void *value; /* NULL until it is made */
   void (*free)(void *value);
-  snn_error refusal; /* why it cannot be made: UNSUPPORTED once that is known, else OK */
+  snn_error refusal;      /* why it cannot be made: UNSUPPORTED once that is known, else OK */
+  atomic_bool has_floats; /* weights that the file holds in fewer bits are floats by now (stored.h) */
+  void (*drop)(const void *bytes, size_t n_bytes); /* what to do with their bytes then; may be NULL */
 } snn_shared;
+
+typedef struct snn_stored snn_stored; /* stored.h */
 
 /* Bytes of a model file that the network has in another form. */
 typedef struct snn_spare {
@@ -123,6 +128,7 @@ struct snn_network {
   snn_node *nodes;
   uint32_t n_nodes, capacity;
   snn_spare *spares;
+  snn_stored *stored;
   snn_shared *shared; /* its own: changes behind its lock while the network does not */
 };
 

@@ -114,7 +114,3 @@ uint64_t snn_network_macs(const snn_network *net) {
     if (net->nodes[i].kind == SNN_LAYER_CONV) n += conv_macs(net, &net->nodes[i]);
   return n;
 }
-
-void snn_network_spare(const snn_network *net, void (*drop)(const void *bytes, size_t n_bytes)) {
-  for (const snn_spare *s = net->spares; s; s = s->next) drop(s->bytes, s->n_bytes);
-}

@@ -130,6 +130,11 @@ typedef struct snn_int8_kernels {
   /* Set bits of n times `each` words, `stride` words apart. */
   uint64_t (*popcount)(const uint64_t *words, size_t stride, size_t n, size_t each);
 
+  /* A row of 64 weights: w[lane] * worth * per_unit[lane], rounded to nearest, ties to even, within +-127, as the other
+   * kernels read it. What it holds of either sign is added to positive[lane] and, without sign, negative[lane]. */
+  void (*quantise)(const float *w, float worth, const float *per_unit, int8_t *row, int32_t *positive,
+                   int32_t *negative);
+
   /* Rows as the dense kernels want them (dense.h), [n_rows / 4][64][4], without offset: n_rows of them, a multiple of
    * 4, `stride` bytes apart. */
   void (*interleave)(const int8_t *rows, size_t stride, uint32_t n_rows, int8_t *to);

@@ -128,5 +128,6 @@ const snn_int8_kernels snn_int8_avx2 = {.name = "avx2",
                                         .fire = fire,
                                         .steps = steps,
                                         .popcount = popcount,
-                                        .interleave = interleave};
+                                        .interleave = interleave,
+                                        .quantise = quantise};
 #endif

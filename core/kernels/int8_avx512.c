@@ -190,5 +190,6 @@ const snn_int8_kernels snn_int8_avx512 = {.name = "avx512",
                                           .fire = fire,
                                           .steps = steps,
                                           .popcount = popcount,
-                                          .interleave = interleave};
+                                          .interleave = interleave,
+                                          .quantise = quantise};
 #endif

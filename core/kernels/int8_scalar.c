@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "kernels/int8.h"
+#include "kernels/quantise.h"
 
 static uint32_t list(const uint64_t *bits, size_t stride, uint32_t n, uint32_t words, uint32_t first, uint32_t width,
                      uint16_t *entries, uint32_t at, uint32_t *ends) {
@@ -135,4 +136,5 @@ const snn_int8_kernels snn_int8_scalar = {.name = "scalar",
                                           .fire = fire,
                                           .steps = steps,
                                           .popcount = popcount,
-                                          .interleave = interleave};
+                                          .interleave = interleave,
+                                          .quantise = quantise};

@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "kernels/int8.h"
+#include "kernels/quantise.h"
 
 typedef int32_t ivec __attribute__((vector_size(VECTOR_BYTES)));
 typedef int32_t loose_ivec __attribute__((vector_size(VECTOR_BYTES), aligned(4), may_alias));

@@ -51,6 +51,11 @@ typedef struct snn_kernels {
   /* n <= SNN_BLOCK neurons: v += current; where v >= fire: v -= theta and a spike. Returns the spikes, neuron i in bit
    * i. */
   uint64_t (*integrate_fire)(float *v, const float *current, const float *fire, const float *theta, uint32_t n);
+
+  /* n weights of fewer bits, at any alignment, to floats: F16, little-endian, exactly, infinities and NaN staying what
+   * they are; and out[i] = bytes[i] * scale[i]. */
+  void (*expand_f16)(const uint8_t *bytes, size_t n, float *out);
+  void (*expand_i8)(const uint8_t *bytes, const float *scale, size_t n, float *out);
 } snn_kernels;
 
 extern const snn_kernels snn_kernels_scalar;

@@ -1,5 +1,6 @@
 /* The readable reference: plain C, one output position at a time, walking its receptive field. Every other table must
  * give the same bytes. Event-driven: a synapse costs only when its input fired. */
+#include "kernels/expand.h"
 #include "kernels/walk.h"
 
 /* acc += x * w for the outputs of one segment; acc[0] belongs to output channel site_begin. */
@@ -78,4 +79,6 @@ const snn_kernels snn_kernels_scalar = {
     .conv_counts = conv_counts,
     .conv_graded = conv_graded,
     .integrate_fire = integrate_fire,
+    .expand_f16 = expand_f16,
+    .expand_i8 = expand_i8,
 };

@@ -6,6 +6,7 @@
  * convolutions, go to the scalar table. Same order of additions and same roundings as there, hence the same bytes. */
 #include <stddef.h>
 
+#include "kernels/expand.h"
 #include "kernels/walk.h"
 
 typedef float vec __attribute__((vector_size(VECTOR_BYTES)));
@@ -123,4 +124,6 @@ const snn_kernels TABLE = {
     .conv_counts = conv_counts,
     .conv_graded = conv_graded,
     .integrate_fire = integrate_fire,
+    .expand_f16 = expand_f16,
+    .expand_i8 = expand_i8,
 };

@@ -7,12 +7,16 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "graph/stored.h"
 #include "model/format.h"
 #include "model/rounding.h"
+
+enum { LARGE = 1 << 16 }; /* weights */
 
 typedef struct graph_reader {
   snn_network *net;
   const snn_safetensors *file;
+  bool *behind_neurons; /* [layers]: some neurons come before it, or it is some */
   snn_error *err;
 } graph_reader;
 
@@ -62,8 +66,29 @@ static snn_status read_scales(const graph_reader *r, const char *layer, size_t c
   return SNN_OK;
 }
 
-/* Weights of any stored type as floats. The tensor has four dimensions, the last one the output channels. */
-static snn_status expand_weights(const graph_reader *r, const char *layer, const snn_tensor *t, const float **out) {
+/* Large weights in fewer bits become floats when someone wants them: here only those that plans read while they are
+ * made, which no neurons come before, and those that snn_graph_add must look at. */
+static snn_status keep_or_expand(const graph_reader *r, const snn_tensor *t, const snn_stored *stored,
+                                 bool behind_neurons) {
+  snn_stored *kept = snn_arena_alloc(&r->net->arena, 1, sizeof *kept);
+  snn_spare *spare = snn_arena_alloc(&r->net->arena, 1, sizeof *spare);
+  if (!kept || !spare) return snn_fail_memory(r->err, t->name);
+  *kept = *stored;
+  if (behind_neurons && t->n_elements >= LARGE && snn_stored_is_finite(kept)) {
+    kept->next = r->net->stored;
+    r->net->stored = kept;
+    return SNN_OK;
+  }
+  snn_stored_expand_all(kept);
+  *spare = (snn_spare){t->bytes, t->n_bytes, r->net->spares};
+  r->net->spares = spare;
+  return SNN_OK;
+}
+
+/* Weights of any stored type as floats, or where they will be floats. The tensor has four dimensions, the last one the
+ * output channels. */
+static snn_status expand_weights(const graph_reader *r, const char *layer, const snn_tensor *t, bool behind_neurons,
+                                 const float **out) {
   const float *scale = NULL;
   if (t->n_elements > SNN_MAX_LAYER_ELEMENTS)
     return snn_fail(r->err, SNN_ERR_TOO_LARGE, t->name, "%zu weights, more than the limit of %zu", t->n_elements,
@@ -76,26 +101,31 @@ static snn_status expand_weights(const graph_reader *r, const char *layer, const
   if (t->dtype == SNN_DTYPE_I8) {
     snn_status status = read_scales(r, layer, t->shape[3], &scale);
     if (status != SNN_OK) return status;
+    if (!snn_i8_is_symmetric(t->bytes, t->n_elements))
+      return snn_fail(r->err, SNN_ERR_FORMAT, t->name, "an I8 weight is -128; they must be -127..127");
   }
   float *w = snn_arena_alloc(&r->net->arena, t->n_elements, sizeof *w);
-  snn_spare *spare = snn_arena_alloc(&r->net->arena, 1, sizeof *spare);
-  if (!w || !spare) return snn_fail_memory(r->err, t->name);
-  snn_expect_all(w, t->n_elements * sizeof *w);
-  *spare = (snn_spare){t->bytes, t->n_bytes, r->net->spares};
-  r->net->spares = spare;
+  if (!w) return snn_fail_memory(r->err, t->name);
+  *out = w;
+  const snn_stored stored = {.kind = t->dtype == SNN_DTYPE_F16 ? SNN_STORED_F16 : SNN_STORED_I8,
+                             .bytes = t->bytes,
+                             .scale = scale,
+                             .rows = t->n_elements / t->shape[3],
+                             .channels = t->shape[3],
+                             .weights = w};
+  snn_spare *spare = NULL;
   switch (t->dtype) {
+    case SNN_DTYPE_F16:
+    case SNN_DTYPE_I8: return keep_or_expand(r, t, &stored, behind_neurons);
     case SNN_DTYPE_F32: memcpy(w, t->bytes, t->n_bytes); break;
-    case SNN_DTYPE_F16: snn_expand_f16(t->bytes, t->n_elements, w); break;
     case SNN_DTYPE_BF16: snn_expand_bf16(t->bytes, t->n_elements, w); break;
-    case SNN_DTYPE_I8:
-      if (!snn_expand_i8(t->bytes, t->n_elements, scale, t->shape[3], w))
-        return snn_fail(r->err, SNN_ERR_FORMAT, t->name, "an I8 weight is -128; they must be -127..127");
-      break;
     default:
       return snn_fail(r->err, SNN_ERR_FORMAT, t->name, "its dtype is %s; weights are F32, F16, BF16 or I8",
                       snn_dtype_name(t->dtype));
   }
-  *out = w;
+  if (!(spare = snn_arena_alloc(&r->net->arena, 1, sizeof *spare))) return snn_fail_memory(r->err, t->name);
+  *spare = (snn_spare){t->bytes, t->n_bytes, r->net->spares};
+  r->net->spares = spare;
   return SNN_OK;
 }
 
@@ -166,7 +196,8 @@ static snn_status read_conv(const graph_reader *r, const json_t *entry, snn_node
                     SNN_MAX_DIMENSION);
   node->shape.c = (uint32_t)weight->shape[3];
   status = read_floats(r, bias, node->shape.c, &conv->bias);
-  return status == SNN_OK ? expand_weights(r, node->name, weight, &conv->weights) : status;
+  return status == SNN_OK ? expand_weights(r, node->name, weight, r->behind_neurons[node->inputs[0]], &conv->weights)
+                          : status;
 }
 
 static snn_status read_pool(const graph_reader *r, const json_t *entry, snn_node *node) {
@@ -262,14 +293,21 @@ static snn_status read_node(const graph_reader *r, const json_t *entry, const ch
     case SNN_LAYER_CONSTANT: status = read_constant(r, entry, &node); break;
     default: /* additions and concatenations have no attributes */ break;
   }
-  return status == SNN_OK ? snn_graph_add(r->net, &node, NULL, r->err) : status;
+  if (status == SNN_OK) status = snn_graph_add(r->net, &node, NULL, r->err);
+  if (status != SNN_OK) return status;
+  bool *behind = &r->behind_neurons[r->net->n_nodes - 1];
+  *behind = node.kind == SNN_LAYER_NEURON;
+  for (uint32_t k = 0; k < node.n_inputs; k++) *behind |= r->behind_neurons[inputs[k]];
+  return SNN_OK;
 }
 
 snn_status snn_model_read_graph(snn_network *net, const snn_safetensors *file, const json_t *graph, snn_error *err) {
-  const graph_reader r = {.net = net, .file = file, .err = err};
+  graph_reader r = {.net = net, .file = file, .err = err};
   if (json_array_size(graph) > SNN_MAX_NODES)
     return snn_fail(err, SNN_ERR_TOO_LARGE, SNN_KEY_GRAPH, "more than %d layers", SNN_MAX_NODES);
   if (json_array_size(graph) == 0) return snn_fail(err, SNN_ERR_FORMAT, SNN_KEY_GRAPH, "it has no layers");
+  r.behind_neurons = snn_arena_alloc(&net->arena, json_array_size(graph), sizeof *r.behind_neurons);
+  if (!r.behind_neurons) return snn_fail_memory(err, "the layers");
   for (size_t i = 0; i < json_array_size(graph); i++) {
     char place[sizeof SNN_KEY_GRAPH + 24];
     snprintf(place, sizeof place, "%s[%zu]", SNN_KEY_GRAPH, i);

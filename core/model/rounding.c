@@ -1,9 +1,9 @@
 /* Weights in fewer bits. Every rounding is to nearest, ties to even, and a second rounding of an expanded F16 gives the
- * same bits. Portable integer arithmetic: the answer depends on no compiler or processor feature. */
+ * same bits. The way back from F16 and I8 is in the kernel tables (kernels/expand.h). Portable integer arithmetic: the
+ * answer depends on no compiler or processor feature. */
 #include "model/rounding.h"
 
 #include <assert.h>
-#include <endian.h>
 #include <math.h>
 #include <string.h>
 
@@ -13,40 +13,15 @@ static float float_of_bits(uint32_t bits) {
   return f;
 }
 
-/* Without branches, so that compilers make vectors of it. With the exponent's bits where float has its own, the value
- * is 2^-112 of what it should be, subnormals included, and a power of two is exact; infinities and NaNs keep their
- * fraction. */
-static float expand_half(uint16_t h) {
-  uint32_t magnitude = (uint32_t)(h & 0x7fffu) << 13, bits;
-  const float value = float_of_bits(magnitude) * 0x1p112f;
-  memcpy(&bits, &value, sizeof bits);
-  const uint32_t special = magnitude >= 31u << 23 ? 0x7f800000u : 0;
-  return float_of_bits(bits | special | (uint32_t)(h & 0x8000u) << 16);
-}
-
-void snn_expand_f16(const uint8_t *bytes, size_t n, float *out) {
-  enum { PIECE = 512 };
-  uint16_t halves[PIECE];
-  for (size_t first = 0; first < n; first += PIECE) {
-    const size_t count = n - first < PIECE ? n - first : PIECE;
-    memcpy(halves, bytes + 2 * first, 2 * count); /* which may lie at an odd address */
-    for (size_t i = 0; i < count; i++) out[first + i] = expand_half(le16toh(halves[i]));
-  }
-}
-
 void snn_expand_bf16(const uint8_t *bytes, size_t n, float *out) {
   for (size_t i = 0; i < n; i++)
     out[i] = float_of_bits((uint32_t)bytes[2 * i] << 16 | (uint32_t)bytes[2 * i + 1] << 24);
 }
 
-bool snn_expand_i8(const uint8_t *bytes, size_t n, const float *scale, size_t channels, float *out) {
-  bool symmetric = true;
-  for (size_t i = 0; i < n; i++) {
-    int q = bytes[i] < 128 ? bytes[i] : bytes[i] - 256;
-    symmetric &= q >= -SNN_I8_LIMIT;
-    out[i] = (float)q * scale[i % channels];
-  }
-  return symmetric;
+bool snn_i8_is_symmetric(const uint8_t *bytes, size_t n) {
+  bool lowest = false;
+  for (size_t i = 0; i < n; i++) lowest |= bytes[i] == 0x80;
+  return !lowest;
 }
 
 /* value is finite and below the overflow threshold. */

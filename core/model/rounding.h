@@ -1,4 +1,4 @@
-/* Weights in fewer bits: F16, BF16 and I8 to float and back. */
+/* Weights in fewer bits: floats to F16 and I8, and BF16 to floats. */
 #ifndef SNN_MODEL_ROUNDING_H
 #define SNN_MODEL_ROUNDING_H
 
@@ -9,11 +9,10 @@
 enum { SNN_I8_LIMIT = 127 }; /* symmetric: -127..127, -128 is not used */
 
 /* n little-endian elements at any alignment to floats, exactly; infinities and NaN stay what they are. */
-void snn_expand_f16(const uint8_t *bytes, size_t n, float *out);
 void snn_expand_bf16(const uint8_t *bytes, size_t n, float *out);
 
-/* out[i] = bytes[i] * scale[i % channels]; false, with out undefined, when an element is -128. */
-bool snn_expand_i8(const uint8_t *bytes, size_t n, const float *scale, size_t channels, float *out);
+/* False when an element is -128. */
+bool snn_i8_is_symmetric(const uint8_t *bytes, size_t n);
 
 /* Round to nearest, ties to even. false when a value is beyond the largest F16, 65504. */
 bool snn_round_f16(const float *in, size_t n, uint16_t *out);

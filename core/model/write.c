@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "graph/stored.h"
 #include "model/rounding.h"
 #include "model/tables.h"
 
@@ -342,6 +343,7 @@ snn_status snn_network_save(const snn_network *net, const char *path, snn_weight
   plan p = {.net = net, .format = weights, .err = err};
   void *piece = snn_alloc_array(PIECE, sizeof(uint16_t));
   snn_status status = piece ? check_texts(net, err) : snn_fail_memory(err, "a buffer");
+  snn_graph_want_floats(net, 1);
   if (status == SNN_OK) status = plan_tensors(&p);
   if (status == SNN_OK) status = write_model(&p, path, piece);
   snn_arena_free(&p.arena);

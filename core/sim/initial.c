@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "graph/stored.h"
 
 snn_status snn_weights_scratch_create(const snn_network *net, snn_weights_scratch *out, snn_error *err) {
   uint32_t channels = 1;
@@ -56,6 +57,7 @@ static double conv_sum(const snn_network *net, const snn_node *n, const snn_neur
 
 float snn_weights_potential(const snn_network *net, uint32_t node, uint32_t timesteps, const snn_weights_scratch *s) {
   double sum = 0, count = 0;
+  snn_graph_want_floats(net, 1);
   memset(s->reached, 0, net->n_nodes * sizeof *s->reached);
   memset(s->bias, 0, net->nodes[node].shape.c * sizeof *s->bias);
   s->reached[node] = true;

@@ -170,7 +170,8 @@ static bool find_units(maker *k) {
     if (!k->coarse[class] && !(k->coarse[class] = lend(k, channels, sizeof(float)))) return false;
     for (uint32_t t = 0; t < stage->n_terms; t++)
       if (stage->terms[t].is_conv)
-        snn_int8_widest(&stage->terms[t].conv, k->amplitude[stage->terms[t].source], k->threads, k->coarse[class]);
+        snn_int8_widest(&stage->terms[t].conv, snn_graph_stored(k->net, stage->terms[t].conv.weights),
+                        k->amplitude[stage->terms[t].source], k->threads, k->coarse[class]);
   }
   for (uint32_t s = k->plan.n_static; s < k->plan.n_stages; s++) {
     const snn_stage *stage = &k->plan.stages[s];
@@ -269,8 +270,8 @@ static snn_status make_conv(maker *k, const snn_stage *stage, const snn_int8_lay
   int32_t *positive = snn_arena_alloc(&k->m->arena, a->out_c, sizeof *positive),
           *negative = snn_arena_alloc(&k->m->arena, a->out_c, sizeof *negative);
   if (!weights || !positive || !negative || !find_reach(k, to)) return snn_fail_memory(k->err, "the int8 network");
-  snn_expect_all(weights, bytes);
   snn_int8_packing packing = {.conv = a,
+                              .stored = snn_graph_stored(k->net, a->weights),
                               .amplitude = k->amplitude[from->source],
                               .unit = k->coarse[root(k, key_of(k, stage))],
                               .unroll = layer->unroll,
@@ -290,7 +291,6 @@ static snn_status make_conv(maker *k, const snn_stage *stage, const snn_int8_lay
     const size_t row = snn_dense_row(a), lanes = (a->out_c + SNN_DENSE_LANES - 1) / SNN_DENSE_LANES * SNN_DENSE_LANES;
     int8_t *dense = snn_arena_alloc(&k->m->arena, row, lanes);
     if (!dense) return snn_fail_memory(k->err, "the int8 network");
-    snn_expect_all(dense, row * lanes);
     snn_dense_pack(layer, to, k->threads, dense);
     k->m->bytes += row * lanes;
     to->dense = dense;
@@ -344,6 +344,17 @@ static snn_status make_layer(maker *k, const snn_stage *stage, snn_int8_layer *l
   return status;
 }
 
+/* What packing all convolutions both ways takes, about: narrow layers take more. */
+static size_t packed_bytes(const snn_network *net) {
+  size_t n = 0;
+  for (uint32_t i = 0; i < net->n_nodes; i++)
+    if (net->nodes[i].kind == SNN_LAYER_CONV) {
+      const snn_conv_args a = snn_conv_args_of(net, i);
+      n += 2 * ((size_t)a.kernel_h * a.kernel_w * a.group_in + 4) * a.out_c; /* at most 2^29 each */
+    }
+  return n;
+}
+
 static snn_status make(maker *k) {
   uint32_t n = k->net->n_nodes;
   snn_int8_model *m = k->m;
@@ -363,6 +374,7 @@ static snn_status make(maker *k) {
   find_classes(k);
   if (!find_units(k)) return snn_fail_memory(k->err, "the int8 network");
   find_looked_through(k);
+  snn_arena_expect(&m->arena, packed_bytes(k->net));
   for (uint32_t s = k->plan.n_static; status == SNN_OK && s < m->n_stages; s++)
     if (sums(&k->plan.stages[s])) status = make_layer(k, &k->plan.stages[s], &m->layers[s]);
   if (status == SNN_OK) status = snn_int8_most_timesteps(m, k->net, NULL, &m->most_timesteps, k->err);

@@ -13,20 +13,29 @@ static int32_t rounded(float x) {
 /* Output channels a thread takes at a time. */
 enum { CHANNELS = SNN_LANES };
 
+/* Weights of output channels [begin, begin + n) in a row: where they lie, or expanded into `room`. */
+static const float *weights_of(const snn_conv_args *a, const snn_stored *stored, size_t row, uint32_t begin, uint32_t n,
+                               float *room) {
+  if (!stored) return a->weights + row * a->out_c + begin;
+  snn_stored_expand(stored, row, begin, n, room);
+  return room;
+}
+
 /* Worth of the spikes that row (tap, i) weighs for output channel o: the input channel depends on o's group. */
 static float worth(const snn_conv_args *a, const float *amplitude, size_t row, uint32_t o) {
   return amplitude[o / a->group_out * a->group_in + (uint32_t)(row % a->group_in)];
 }
 
-void snn_int8_widest(const snn_conv_args *a, const float *amplitude, uint32_t threads, float *unit) {
+void snn_int8_widest(const snn_conv_args *a, const snn_stored *stored, const float *amplitude, uint32_t threads,
+                     float *unit) {
   const size_t rows = (size_t)a->kernel_h * a->kernel_w * a->group_in;
   const bool one_group = a->group_in == a->in_c;
 #pragma omp parallel for num_threads((int)threads) schedule(static)
   for (uint32_t begin = 0; begin < a->out_c; begin += CHANNELS) {
     const uint32_t n = a->out_c - begin < CHANNELS ? a->out_c - begin : CHANNELS;
-    float most[CHANNELS] = {0};
+    float most[CHANNELS] = {0}, room[CHANNELS];
     for (size_t row = 0; row < rows; row++) {
-      const float *w = a->weights + row * a->out_c + begin;
+      const float *w = weights_of(a, stored, row, begin, n, room);
       const float shared = worth(a, amplitude, row, begin);
       for (uint32_t o = 0; o < n; o++) {
         float x = fabsf(w[o] * (one_group ? shared : worth(a, amplitude, row, begin + o)));
@@ -45,25 +54,18 @@ static void put(int8_t *row, uint32_t lane, int32_t q) {
 /* A layer of its own width: one row of 64 outputs at a time. */
 static void pack_group(const snn_int8_packing *p, uint32_t group, int8_t *to) {
   const snn_conv_args *a = p->conv;
+  const snn_int8_kernels *kernels = snn_int8_kernels_get();
   const size_t rows = (size_t)a->kernel_h * a->kernel_w * a->in_c, stride = (size_t)p->groups * SNN_LANES;
   const uint32_t begin = group * SNN_LANES, left = begin < a->out_c ? a->out_c - begin : 0;
   const uint32_t n = left < SNN_LANES ? left : SNN_LANES;
-  float per_unit[SNN_LANES];
+  float per_unit[SNN_LANES] = {0}, room[SNN_LANES], row_of_64[SNN_LANES] = {0};
   int32_t positive[SNN_LANES] = {0}, negative[SNN_LANES] = {0};
   for (uint32_t o = 0; o < n; o++) per_unit[o] = 1.0f / p->unit[begin + o];
   to += group / p->groups * rows * stride + group % p->groups * SNN_LANES;
   for (size_t row = 0; row < rows; row++, to += stride) {
-    const float *w = a->weights + row * a->out_c + begin, amplitude = p->amplitude[row % a->in_c];
-    int32_t q[SNN_LANES] = {0};
-    for (uint32_t o = 0; o < n; o++) {
-      q[o] = rounded(w[o] * amplitude * per_unit[o]);
-      positive[o] += q[o] > 0 ? q[o] : 0;
-      negative[o] -= q[o] < 0 ? q[o] : 0;
-    }
-    for (uint32_t i = 0; i < 32; i++) {
-      to[2 * i] = (int8_t)(q[i] ^ 0x80);
-      to[2 * i + 1] = (int8_t)q[32 + i];
-    }
+    const float *w = n ? weights_of(a, p->stored, row, begin, n, room) : row_of_64;
+    if (n < SNN_LANES && n) w = memcpy(row_of_64, w, n * sizeof *w);
+    kernels->quantise(w, p->amplitude[row % a->in_c], per_unit, to, positive, negative);
   }
   for (uint32_t o = 0; o < n; o++) {
     p->positive[begin + o] = positive[o];
@@ -74,6 +76,7 @@ static void pack_group(const snn_int8_packing *p, uint32_t group, int8_t *to) {
 /* A narrow layer: `unroll` outputs side by side in one group. */
 static void pack_unrolled(const snn_int8_packing *p, int8_t *to) {
   const snn_conv_args *a = p->conv;
+  float room[SNN_LANES]; /* unrolled outputs share a group */
   for (uint32_t ky = 0; ky < a->kernel_h; ky++)
     for (uint32_t x = 0; x < p->columns; x++)
       for (uint32_t i = 0; i < a->in_c; i++, to += SNN_LANES) {
@@ -81,7 +84,8 @@ static void pack_unrolled(const snn_int8_packing *p, int8_t *to) {
         for (uint32_t j = 0; j < p->unroll && j * a->stride_w <= x; j++) {
           uint32_t kx = x - j * a->stride_w;
           if (kx >= a->kernel_w) continue;
-          const float *w = a->weights + (((size_t)ky * a->kernel_w + kx) * a->in_c + i) * a->out_c;
+          const size_t row = ((size_t)ky * a->kernel_w + kx) * a->in_c + i;
+          const float *w = weights_of(a, p->stored, row, 0, a->out_c, room);
           for (uint32_t o = 0; o < a->out_c; o++) {
             int32_t q = rounded(w[o] * p->amplitude[i] * (1.0f / p->unit[o]));
             put(to, j * a->out_c + o, q);
@@ -105,10 +109,16 @@ void snn_int8_round_plain(const snn_int8_packing *p, int8_t *to) {
   const snn_conv_args *a = p->conv;
   const size_t rows = (size_t)a->kernel_h * a->kernel_w * a->group_in;
   for (size_t row = 0; row < rows; row++)
-    for (uint32_t o = 0; o < a->out_c; o++) {
-      int32_t q = rounded(a->weights[row * a->out_c + o] * worth(a, p->amplitude, row, o) * (1.0f / p->unit[o]));
-      to[row * a->out_c + o] = (int8_t)q;
-      p->positive[o] += q > 0 ? q : 0;
-      p->negative[o] -= q < 0 ? q : 0;
+    for (uint32_t begin = 0; begin < a->out_c; begin += CHANNELS) {
+      const uint32_t n = a->out_c - begin < CHANNELS ? a->out_c - begin : CHANNELS;
+      float room[CHANNELS];
+      const float *w = weights_of(a, p->stored, row, begin, n, room);
+      for (uint32_t i = 0; i < n; i++) {
+        const uint32_t o = begin + i;
+        int32_t q = rounded(w[i] * worth(a, p->amplitude, row, o) * (1.0f / p->unit[o]));
+        to[row * a->out_c + o] = (int8_t)q;
+        p->positive[o] += q > 0 ? q : 0;
+        p->negative[o] -= q < 0 ? q : 0;
+      }
     }
 }

@@ -2,16 +2,20 @@
 #ifndef SNN_SIM_INT8_PACK_H
 #define SNN_SIM_INT8_PACK_H
 
+#include "graph/stored.h"
 #include "sim/int8_model.h"
 
 enum { SNN_INT8_BLOCK_GROUPS = SNN_INT8_GROUPS }; /* of a block at most: long rows are what memory gives fastest */
 
-/* unit[o] = max(unit[o], largest |w * amplitude| of output channel o, divided by 127). */
-void snn_int8_widest(const snn_conv_args *a, const float *amplitude, uint32_t threads, float *unit);
+/* unit[o] = max(unit[o], largest |w * amplitude| of output channel o, divided by 127). `stored`: where the weights come
+ * from unless they are floats. */
+void snn_int8_widest(const snn_conv_args *a, const snn_stored *stored, const float *amplitude, uint32_t threads,
+                     float *unit);
 
 /* One convolution to pack; `unit` are coarse units, [out_c]. */
 typedef struct snn_int8_packing {
   const snn_conv_args *conv;
+  const snn_stored *stored; /* NULL: the weights are floats */
   const float *amplitude, *unit;
   uint32_t unroll, columns, groups, blocks, threads;
   int32_t *positive, *negative; /* [out_c], out: sums of a channel's weights of either sign, without theirs */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "graph/stored.h"
 #include "sim/plan.h"
 
 void snn_channels_last(snn_team team, snn_shape shape, const float *image, float *map) {
@@ -158,6 +159,7 @@ void snn_reference_node(const snn_reference *r, const snn_kernels *kernels, snn_
 
 void snn_reference_run(const snn_reference *r, const snn_kernels *kernels, snn_team team, const float *image,
                        float *workspace) {
+  snn_graph_want_floats(r->net, 1);
   for (uint32_t i = 0; i < r->net->n_nodes; i++) {
     snn_reference_node(r, kernels, team, i, image, workspace);
     snn_team_barrier(team);

@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/machine.h"
+#include "graph/stored.h"
 #include "sim/drive.h"
 #include "sim/encode.h"
 #include "sim/float_engine.h"
@@ -440,6 +441,7 @@ snn_status snn_session_run(snn_session *s, const float *images, size_t batch, co
     run.checkpoints = &options->timesteps;
     run.n_checkpoints = 1;
   }
+  if (run.precision == SNN_PRECISION_FLOAT32) snn_graph_want_floats(s->net, s->threads);
   if (run.precision == SNN_PRECISION_INT8) snn_int8_begin(&s->int8, &run, factors, s->initial);
   const snn_neuron_model *neuron = snn_neuron_model_get(run.neuron);
   const snn_plan_input input = run.encoding == SNN_ENCODING_DIRECT ? SNN_PLAN_DIRECT : SNN_PLAN_ENCODED;
@@ -488,6 +490,7 @@ snn_status snn_session_reference(snn_session *s, const float *images, size_t bat
   const bool image_a_thread = batch >= s->threads;
   int stopped = SNN_OK;
   if (!run) run = &patient;
+  snn_graph_want_floats(s->net, s->threads);
 #pragma omp parallel num_threads((int)s->threads)
   {
     const uint32_t rank = (uint32_t)omp_get_thread_num(), size = (uint32_t)omp_get_num_threads();

@@ -78,7 +78,7 @@ snn_status snn_network_load(const char *path, snn_network **out, snn_error *err)
 snn_status snn_network_load_memory(const void *bytes, size_t n_bytes, snn_network **out, snn_error *err);
 
 /* Calls `drop` for each range of a loaded network's bytes that it has in another form (weights that were not stored as
- * F32) and will not read again. */
+ * F32) and will not read again: at once, and later, from whichever thread, when more weights have become floats. */
 void snn_network_spare(const snn_network *net, void (*drop)(const void *bytes, size_t n_bytes));
 
 /* How weights are stored in a file. F16 and I8 (with one scale per output channel) round them; thresholds and biases

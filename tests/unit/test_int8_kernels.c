@@ -453,6 +453,39 @@ static void test_interleave(void **state) {
     }
 }
 
+/* Rows of weights of any size, ties and what lies beyond 127 among them: as by the readable table. */
+static void test_quantise(void **state) {
+  (void)state;
+  float w[SNN_LANES], per_unit[SNN_LANES];
+  seed = 9;
+  for (int round = 0; round < 200; round++) {
+    const float worth = round % 3 ? 1.0f : 0.37f;
+    for (uint32_t lane = 0; lane < SNN_LANES; lane++) {
+      w[lane] = ((float)draw(2048) - 1024) / (round % 2 ? 8.0f : 2.0f);
+      per_unit[lane] = lane % 5 ? 1.0f : (float)draw(100) / 7.0f;
+      if (draw(100) == 0) w[lane] = draw(2) ? 1e30f : -1e30f;
+    }
+    int8_t want[SNN_LANES], got[SNN_LANES];
+    int32_t plus[2][SNN_LANES], minus[2][SNN_LANES];
+    memset(plus, 1, sizeof plus);
+    memset(minus, 2, sizeof minus);
+    snn_int8_scalar.quantise(w, worth, per_unit, want, plus[0], minus[0]);
+    for (uint32_t lane = 0; lane < SNN_LANES; lane++) {
+      const double x = (double)(w[lane] * worth * per_unit[lane]), y = x > 127 ? 127 : x < -127 ? -127 : rint(x);
+      const int8_t q = want[snn_int8_byte(lane)];
+      if (fabs(x) < 1 << 22) assert_int_equal(lane < 32 ? (uint8_t)q - 128 : q, (int)y);
+    }
+    FOR_TABLES(k) {
+      memset(plus[1], 1, sizeof plus[1]);
+      memset(minus[1], 2, sizeof minus[1]);
+      k->quantise(w, worth, per_unit, got, plus[1], minus[1]);
+      assert_memory_equal(got, want, sizeof want);
+      assert_memory_equal(plus[1], plus[0], sizeof plus[0]);
+      assert_memory_equal(minus[1], minus[0], sizeof minus[0]);
+    }
+  }
+}
+
 static void test_tables(void **state) {
   (void)state;
   unsigned n = 0;
@@ -466,9 +499,9 @@ int main(void) {
       cmocka_unit_test(test_rows),     cmocka_unit_test(test_rows_worst_case),
       cmocka_unit_test(test_list),     cmocka_unit_test(test_spikes),
       cmocka_unit_test(test_fire),     cmocka_unit_test(test_interleave),
-      cmocka_unit_test(test_popcount), cmocka_unit_test(test_tables),
-      cmocka_unit_test(test_currents), cmocka_unit_test(test_rounding),
-      cmocka_unit_test(test_steps),
+      cmocka_unit_test(test_quantise), cmocka_unit_test(test_popcount),
+      cmocka_unit_test(test_tables),   cmocka_unit_test(test_currents),
+      cmocka_unit_test(test_rounding), cmocka_unit_test(test_steps),
   };
   return cmocka_run_group_tests_name("int8_kernels", tests, NULL, NULL);
 }

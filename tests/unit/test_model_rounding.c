@@ -10,6 +10,7 @@
 /* cmocka wants the headers above first */
 #include <cmocka.h>
 
+#include "kernels/kernels.h"
 #include "model/rounding.h"
 
 static void test_f16_rounding(void **state) {
@@ -38,18 +39,30 @@ static void test_f16_rounding(void **state) {
       {0x1p-149f, 0x0000},
   };
   uint16_t bits;
-  float back;
   for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
     assert_true(snn_round_f16(&pairs[i].value, 1, &bits));
     assert_int_equal(bits, pairs[i].bits);
   }
-  for (uint32_t h = 0; h < 0x10000; h++) { /* all there are */
-    uint8_t bytes[2] = {(uint8_t)h, (uint8_t)(h >> 8)};
-    snn_expand_f16(bytes, 1, &back);
-    bool finite = (h & 0x7c00) != 0x7c00;
-    assert_int_equal(isfinite(back) != 0, finite);
-    assert_int_equal(snn_round_f16(&back, 1, &bits), finite);
-    if (finite) assert_int_equal(bits, h);
+  static uint8_t bytes[2 * 0x10000 + 1]; /* all there are, from an odd address on */
+  static float all[0x10000], same[0x10000];
+  for (uint32_t h = 0; h < 0x10000; h++) {
+    bytes[2 * h + 1] = (uint8_t)h;
+    bytes[2 * h + 2] = (uint8_t)(h >> 8);
+  }
+  for (unsigned i = 0; snn_kernels_available(i); i++) {
+    const snn_kernels *kernels = snn_kernels_available(i);
+    kernels->expand_f16(bytes + 1, 0x10000, all);
+    for (uint32_t h = 0, n; h < 0x10000; h += n) { /* in pieces of any size */
+      n = 1 + h % 77 < 0x10000 - h ? 1 + h % 77 : 0x10000 - h;
+      kernels->expand_f16(bytes + 1 + 2 * h, n, same + h);
+    }
+    assert_memory_equal(all, same, sizeof all);
+    for (uint32_t h = 0; h < 0x10000; h++) {
+      bool finite = (h & 0x7c00) != 0x7c00;
+      assert_int_equal(isfinite(all[h]) != 0, finite);
+      assert_int_equal(snn_round_f16(&all[h], 1, &bits), finite);
+      if (finite) assert_int_equal(bits, h);
+    }
   }
   static const float beyond[] = {65520, -65520, INFINITY, NAN};
   for (size_t i = 0; i < 4; i++) assert_false(snn_round_f16(&beyond[i], 1, &bits));
@@ -75,14 +88,18 @@ static void test_i8_rounding(void **state) {
   snn_round_i8(w, 5, 0, scale, 3, q); /* in two pieces, the second starting inside a row */
   snn_round_i8(w + 5, 7, 5, scale, 3, q + 5);
   assert_memory_equal(q, expected, sizeof q);
-  assert_true(snn_expand_i8((const uint8_t *)q, 12, scale, 3, back));
-  assert_true(back[0] == 127 && back[6] == -2 && back[9] == 2);
+  assert_true(snn_i8_is_symmetric((const uint8_t *)q, 12));
+  for (unsigned i = 0; snn_kernels_available(i); i++) {
+    for (size_t row = 0; row < 12; row += 3)
+      snn_kernels_available(i)->expand_i8((const uint8_t *)q + row, scale, 3, back + row);
+    assert_true(back[0] == 127 && back[6] == -2 && back[9] == 2);
+  }
   static const float odd[4] = {0.3f, -0.1f, 7e-39f, -0.299f};
   snn_i8_scales(odd, 4, 2, scale);
   snn_round_i8(odd, 4, 0, scale, 2, q);
   assert_true(q[0] == 127 && q[3] == -127);
   q[1] = -128;
-  assert_false(snn_expand_i8((const uint8_t *)q, 4, scale, 2, back));
+  assert_false(snn_i8_is_symmetric((const uint8_t *)q, 4));
 }
 
 int main(void) {
