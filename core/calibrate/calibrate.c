@@ -92,6 +92,7 @@ static void match(maker *m, const snn_stage *stage, size_t n, uint32_t rounds, f
       m->seen[k].count = 1;
     }
     for (size_t g = 0; g < n; g++) {
+      snn_stand_back(m->opt->courtesy);
       snn_observed missing = gather(m->seen, stage->shape, n, g);
       values[g] += (float)(missing.sum / missing.count);
     }
@@ -105,11 +106,14 @@ static double error_of(const maker *m, const snn_stage *stage) {
   const float factor = m->factors ? m->factors[stage->node] : 1.0f;
   size_t count = snn_shape_size(stage->shape), channels = neurons->n == 1 ? 1 : stage->shape.c;
   double error = 0, energy = 0;
-  for (size_t i = 0; i < m->real.n * count; i++) {
-    float amplitude = neurons->amplitude[channels == 1 ? 0 : i % channels] * factor;
-    double a = (double)real[i], d = a - (double)(spikes[i] * amplitude) / m->timesteps;
-    error += d * d;
-    energy += a * a;
+  for (size_t picture = 0; picture < m->real.n; picture++, real += count, spikes += count) {
+    snn_stand_back(m->opt->courtesy);
+    for (size_t i = 0; i < count; i++) {
+      float amplitude = neurons->amplitude[channels == 1 ? 0 : i % channels] * factor;
+      double a = (double)real[i], d = a - (double)(spikes[i] * amplitude) / m->timesteps;
+      error += d * d;
+      energy += a * a;
+    }
   }
   return energy > 0 ? error / energy : 0;
 }
@@ -204,8 +208,12 @@ static double share_done(const maker *m, uint32_t s, uint32_t stages) {
 /* Carry all pictures through all layers once. */
 static snn_status walk(maker *m, const float *images, size_t n, size_t index) {
   uint32_t threads = m->opt->threads ? m->opt->threads : snn_thread_budget();
-  snn_observer_options o = {
-      .neuron = m->neuron, .tau = m->opt->tau, .timesteps = m->timesteps, .threads = threads, .cancel = m->opt->cancel};
+  snn_observer_options o = {.neuron = m->neuron,
+                            .tau = m->opt->tau,
+                            .timesteps = m->timesteps,
+                            .threads = threads,
+                            .cancel = m->opt->cancel,
+                            .courtesy = m->opt->courtesy};
   snn_status status = snn_observer_create(m->net, images, n, &o, &m->observer, m->err);
   if (status != SNN_OK) return status;
   m->shift = m->opt->shift != SNN_SHIFT_NONE;
@@ -329,8 +337,13 @@ snn_status snn_calibrate(const snn_network *net, const float *images, size_t n, 
   status = m.calibration && m.seen ? snn_weights_scratch_create(net, &m.scratch, err)
                                    : snn_fail_memory(err, "a calibration");
   if (status == SNN_OK && opt->method == SNN_INIT_MATCHED)
-    status = snn_float_activations_create(net, images, n, opt->fit_thresholds || opt->shift == SNN_SHIFT_FIT, threads,
-                                          opt->cancel, &m.real, err);
+    status = snn_float_activations_create(
+        net, images, n,
+        &(snn_float_options){.keep_all = opt->fit_thresholds || opt->shift == SNN_SHIFT_FIT,
+                             .threads = threads,
+                             .cancel = opt->cancel,
+                             .courtesy = opt->courtesy},
+        &m.real, err);
   if (status == SNN_OK && is_cancelled(opt)) status = stopped(err);
   if (status == SNN_OK && opt->fit_thresholds) {
     m.factors = snn_alloc_array(net->n_nodes, sizeof *m.factors);

@@ -68,8 +68,8 @@ static void run_reference(const comparison *c, const float *images, size_t n) {
   size_t size = snn_shape_size(c->net->nodes[0].shape);
 #pragma omp parallel for num_threads((int)c->threads) schedule(dynamic)
   for (size_t i = 0; i < n; i++)
-    snn_reference_run(&c->reference, snn_kernels_get(), (snn_team){.size = 1}, images + i * size,
-                      c->workspaces + i * c->reference.elements);
+    snn_reference_run(&c->reference, snn_kernels_get(), (snn_team){.size = 1, .courtesy = c->run->courtesy},
+                      images + i * size, c->workspaces + i * c->reference.elements);
 }
 
 /* One layer of one group, whose records the observer has: spikes first, then what is left. */
@@ -80,6 +80,7 @@ static void add_layer(comparison *c, uint32_t node, const float *spikes, const f
   const double factor = c->factors ? (double)c->factors[node] : 1;
   layer_sums *s = &c->sums[node];
   for (size_t i = 0; i < n; i++) {
+    snn_stand_back(c->run->courtesy);
     const float *activation = c->workspaces + i * c->reference.elements + c->reference.offsets[node];
     for (size_t k = 0; k < count; k++) {
       float amplitude = neurons->amplitude[neurons->n == 1 ? 0 : k % shape.c];
@@ -98,7 +99,8 @@ static snn_status compare_group(comparison *c, const float *images, size_t n, sn
                                   .tau = c->run->tau,
                                   .timesteps = c->run->timesteps,
                                   .threads = c->threads,
-                                  .cancel = c->run->cancel};
+                                  .cancel = c->run->cancel,
+                                  .courtesy = c->run->courtesy};
   snn_status status = snn_observer_create(c->net, images, n, &options, &o, err);
   if (status != SNN_OK) return status;
   if (c->factors) snn_observer_scale(o, c->factors);
@@ -145,7 +147,7 @@ snn_status snn_layers_match(const snn_network *net, const float *images, size_t 
   if (c.threads > MAX_COMPARE_THREADS) c.threads = MAX_COMPARE_THREADS;
   snn_status status = snn_reference_create(net, &c.reference, err);
   if (status != SNN_OK) return status;
-  c.workspaces = snn_mul(GROUP, c.reference.elements, &floats) ? snn_alloc_array(floats, sizeof *c.workspaces) : NULL;
+  c.workspaces = snn_mul(GROUP, c.reference.elements, &floats) ? snn_alloc_pages(floats, sizeof *c.workspaces) : NULL;
   c.initial = snn_alloc_array(net->n_nodes, sizeof *c.initial);
   c.weights_init = snn_alloc_array(net->n_nodes, sizeof *c.weights_init);
   c.sums = snn_alloc_array(net->n_nodes, sizeof *c.sums);
@@ -163,7 +165,7 @@ snn_status snn_layers_match(const snn_network *net, const float *images, size_t 
   free(c.sums);
   free(c.weights_init);
   free(c.initial);
-  free(c.workspaces);
+  snn_free_pages(c.workspaces);
   snn_reference_free(&c.reference);
   return status;
 }

@@ -28,7 +28,11 @@ struct snn_observer {
   uint32_t stage;          /* prepared last */
   float *currents; /* [n][steps][neurons] of that stage, which every run of it is given; NULL: too many to keep */
   bool has_currents;
+  float *room; /* for currents, of the largest stage so far: new pages at every stage would cost more than it saves */
+  size_t n_room;
 };
+
+enum { TILE = 256 }; /* neurons whose pictures are added up together: they lie side by side */
 
 /* Currents kept at most, so that a stage's sources are gone through once however often it is run. */
 static const size_t most_currents = (size_t)1 << 29;
@@ -62,7 +66,7 @@ static bool allocate(snn_observer *o) {
   o->memory = snn_alloc_array(o->opt.threads, sizeof *o->memory);
   o->counters = snn_alloc_array((size_t)o->opt.threads * 3 * edges, sizeof *o->counters);
   o->initial = snn_alloc_array(edges, sizeof *o->initial);
-  o->records = snn_alloc_array(floats, sizeof *o->records);
+  o->records = snn_alloc_pages(floats, sizeof *o->records);
   if (!o->last_reader || !o->edges || !o->edge_bytes || !o->memory || !o->counters || !o->initial || !o->records)
     return false;
   for (uint32_t i = 0; i < o->opt.threads; i++)
@@ -89,7 +93,7 @@ static snn_stage_context context(const snn_observer *o, uint32_t thread) {
       .neuron = o->opt.neuron,
       .counters = {.spikes = counters, .synaptic_operations = counters + edges, .macs = counters + 2 * (size_t)edges},
       .memory = o->memory[thread],
-      .team = {.size = 1},
+      .team = {.size = 1, .courtesy = o->opt.courtesy},
       .timesteps = o->opt.timesteps,
       .tau = o->opt.tau,
       .shift = o->opt.neuron->whole_run ? 0.5f : 0.5f / (float)o->opt.timesteps,
@@ -152,9 +156,9 @@ void snn_observer_free(snn_observer *o) {
   free(o->memory);
   free(o->counters);
   free(o->initial);
-  free(o->records);
-  free(o->currents);
-  free(o->left);
+  snn_free_pages(o->records);
+  snn_free_pages(o->room);
+  snn_free_pages(o->left);
   snn_plan_free(&o->plan);
   free(o);
 }
@@ -203,6 +207,15 @@ static void release_read(snn_observer *o, uint32_t before_stage) {
     }
 }
 
+/* Room for that many currents, NULL: there is none. */
+static float *make_room(snn_observer *o, size_t floats) {
+  if (floats <= o->n_room) return o->room;
+  snn_free_pages(o->room);
+  o->room = snn_alloc_pages(floats, sizeof *o->room);
+  o->n_room = o->room ? floats : 0;
+  return o->room;
+}
+
 snn_status snn_observer_prepare(snn_observer *o, uint32_t s, snn_error *err) {
   const snn_stage *stage = &o->plan.stages[s];
   o->stage = s;
@@ -212,11 +225,9 @@ snn_status snn_observer_prepare(snn_observer *o, uint32_t s, snn_error *err) {
     if (!(*slot(o, stage->node, i) = malloc(o->edge_bytes[stage->node]))) return snn_fail_memory(err, "calibration");
   if (stage->sink == SNN_SINK_SPIKES) {
     size_t floats;
-    free(o->currents);
-    o->currents = NULL;
     o->has_currents = false;
-    if (snn_mul(snn_shape_size(stage->shape), (size_t)steps_of(o, stage) * o->n, &floats) && floats <= most_currents)
-      o->currents = malloc(floats * sizeof *o->currents);
+    if (!snn_mul(snn_shape_size(stage->shape), (size_t)steps_of(o, stage) * o->n, &floats)) floats = SIZE_MAX;
+    o->currents = floats <= most_currents ? make_room(o, floats) : NULL;
     return SNN_OK;
   }
 #pragma omp parallel num_threads((int)o->opt.threads)
@@ -279,6 +290,19 @@ void snn_observer_set_thresholds(snn_observer *o, const float *theta) {
   }
 }
 
+/* What all pictures recorded of neurons [begin, end), in the order of the pictures. */
+static void add_up(const snn_observer *o, size_t neurons, size_t begin, size_t end, bool at_zero_or_above,
+                   snn_observed *out) {
+  for (size_t k = begin; k < end; k++) out[k] = (snn_observed){0};
+  for (size_t i = 0; i < o->n; i++)
+    for (size_t k = begin; k < end; k++) {
+      float x = o->records[i * neurons + k];
+      if (at_zero_or_above && x < 0) continue;
+      out[k].sum += (double)x;
+      out[k].count++;
+    }
+}
+
 void snn_observer_run(snn_observer *o, snn_potentials from, snn_observation what, bool at_zero_or_above,
                       snn_observed *out) {
   const snn_stage *stage = &o->plan.stages[o->stage];
@@ -299,15 +323,9 @@ void snn_observer_run(snn_observer *o, snn_potentials from, snn_observation what
         record_potentials(&ctx, stage, o->records + i * neurons);
     }
 #pragma omp for schedule(static)
-    for (size_t k = 0; k < neurons; k++) {
-      snn_observed all = {0};
-      for (size_t i = 0; i < o->n; i++) {
-        float x = o->records[i * neurons + k];
-        if (at_zero_or_above && x < 0) continue;
-        all.sum += (double)x;
-        all.count++;
-      }
-      out[k] = all;
+    for (size_t first = 0; first < neurons; first += TILE) {
+      snn_stand_back(o->opt.courtesy);
+      add_up(o, neurons, first, first + TILE < neurons ? first + TILE : neurons, at_zero_or_above, out);
     }
   }
   o->has_currents = o->currents != NULL;
@@ -319,7 +337,7 @@ snn_status snn_observer_run_both(snn_observer *o, snn_potentials from, const flo
   const bool keeps = o->plan.kind != SNN_PLAN_WHOLE_RUN;
   size_t neurons = snn_shape_size(stage->shape), floats;
   if (keeps && !o->left)
-    o->left = snn_mul(largest_layer(o->net), o->n, &floats) ? snn_alloc_array(floats, sizeof *o->left) : NULL;
+    o->left = snn_mul(largest_layer(o->net), o->n, &floats) ? snn_alloc_pages(floats, sizeof *o->left) : NULL;
   if (keeps && !o->left) return snn_fail_memory(err, "calibration");
   o->initial[stage->node] = from;
 #pragma omp parallel num_threads((int)o->opt.threads)

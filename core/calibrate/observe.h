@@ -25,6 +25,7 @@ typedef struct snn_observer_options {
   uint32_t timesteps;
   uint32_t threads;
   const atomic_bool *cancel; /* NULL: none; raised: pictures not begun yet are left out, and what is observed is void */
+  const snn_courtesy *courtesy; /* NULL: none */
 } snn_observer_options;
 
 /* images: [n][C,H,W], borrowed until snn_observer_free. Errors: NO_MEMORY, TOO_LARGE. */

@@ -383,6 +383,7 @@ void snn_int8_stage_run(const snn_int8_context *ctx, uint32_t index, uint32_t n_
   begin_stage(&run, index);
   snn_team_share(ctx->constant.team, (size_t)layer->blocks * stage->shape.h * layer->sites_w, &begin, &end);
   for (size_t i = begin; i < end; i++) {
+    snn_stand_back(ctx->constant.team.courtesy);
     const item it = item_of(ctx, index, i);
     run_item(&run, &it);
   }

@@ -217,6 +217,7 @@ void snn_int8_whole_run(const snn_int8_context *ctx, uint32_t index) {
   uint64_t spikes = 0;
   snn_team_share(ctx->constant.team, snn_words(channels) * tiles, &begin, &end);
   for (size_t i = begin; i < end; i++) {
+    snn_stand_back(ctx->constant.team.courtesy);
     it.first = (uint32_t)(i / tiles) * SNN_LANES;
     it.channels = channels - it.first < SNN_LANES ? channels - it.first : SNN_LANES;
     it.vectors = snn_dense_vectors(channels, it.first);

@@ -134,11 +134,13 @@ void snn_int8_run_wires(const snn_int8_context *ctx, const snn_stage *stage, uin
     return;
   }
   snn_team_share(ctx->constant.team, (size_t)stage->shape.h * stage->shape.w, &begin, &end);
-  for (size_t position = begin; position < end; position++)
+  for (size_t position = begin; position < end; position++) {
+    snn_stand_back(ctx->constant.team.courtesy);
     if (stage->pieces)
       run_gather(ctx, stage, position, n_steps);
     else
       run_pool(ctx, stage, position, n_steps);
+  }
 }
 
 /* Spikes, of either sign, that left n positions side by side in n_steps steps from t on. */

@@ -40,6 +40,7 @@ static void run_conv(const snn_reference *r, const snn_kernels *kernels, uint32_
   size_t blocks = snn_words(n->shape.c), begin, end;
   snn_team_share(team, (size_t)n->shape.h * n->shape.w * blocks, &begin, &end);
   for (size_t item = begin; item < end; item++) {
+    snn_stand_back(team.courtesy);
     size_t position = item / blocks;
     uint32_t first = (uint32_t)(item % blocks) * SNN_BLOCK, left = n->shape.c - first;
     snn_site site = {.y = (uint32_t)(position / n->shape.w),
@@ -58,6 +59,7 @@ static void run_pool(const snn_node *n, snn_shape in_shape, snn_team team, const
   size_t begin, end;
   snn_team_share(team, (size_t)n->shape.h * n->shape.w, &begin, &end);
   for (size_t position = begin; position < end; position++) {
+    snn_stand_back(team.courtesy);
     float *acc = out + position * channels;
     uint32_t taps = 0;
     for (uint32_t c = 0; c < channels; c++) acc[c] = n->kind == SNN_LAYER_MAXPOOL ? -INFINITY : 0.0f;

@@ -458,8 +458,8 @@ snn_status snn_session_run(snn_session *s, const float *images, size_t batch, co
 #pragma omp parallel num_threads((int)s->threads)
   {
     const size_t rank = (size_t)omp_get_thread_num(), size = (size_t)omp_get_num_threads();
-    snn_team team = {.size = 1};
-    if (!image_a_thread) team = (snn_team){(uint32_t)rank, (uint32_t)size, &s->meeting};
+    snn_team team = {.size = 1, .courtesy = run.courtesy};
+    if (!image_a_thread) team = (snn_team){(uint32_t)rank, (uint32_t)size, &s->meeting, run.courtesy};
     const size_t first = image_a_thread ? rank : 0, stride = image_a_thread ? size : 1;
     const size_t mine = (batch - first + stride - 1) / stride; /* images of this team: every stride-th */
     lane *l = &s->lanes[first];
@@ -494,8 +494,8 @@ snn_status snn_session_reference(snn_session *s, const float *images, size_t bat
 #pragma omp parallel num_threads((int)s->threads)
   {
     const uint32_t rank = (uint32_t)omp_get_thread_num(), size = (uint32_t)omp_get_num_threads();
-    snn_team team = {.size = 1};
-    if (!image_a_thread) team = (snn_team){rank, size, &s->meeting};
+    snn_team team = {.size = 1, .courtesy = run->courtesy};
+    if (!image_a_thread) team = (snn_team){rank, size, &s->meeting, run->courtesy};
     lane *l = &s->lanes[image_a_thread ? rank : 0];
     uint32_t meeting = 0;
     snn_status ended = SNN_OK;

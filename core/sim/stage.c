@@ -172,6 +172,7 @@ static void run_sum(const snn_stage_context *ctx, const snn_stage *stage, size_t
                     tally *done) {
   const float times = steps_of_pass(ctx);
   for (size_t item = begin; item < end; item++) {
+    snn_stand_back(ctx->team.courtesy);
     snn_site site = site_of(stage, item);
     const float *bias = stage->bias_map ? stage->bias_map + element_of(stage, site) : stage->bias + site.begin;
     for (uint32_t t = 0; t < n_steps; t++) {
@@ -234,6 +235,7 @@ static void run_average(const snn_stage_context *ctx, const snn_stage *stage, si
   const snn_window *w = &stage->pool->window;
   bool whole = to->kind == SNN_EDGE_COUNTS;
   for (size_t item = begin; item < end; item++) {
+    snn_stand_back(ctx->team.courtesy);
     snn_site site = site_of(stage, item);
     pool_area area = area_of(stage->pool, site, from->shape);
     for (uint32_t t = 0; t < n_steps; t++) {
@@ -259,6 +261,7 @@ static void run_maximum(const snn_stage_context *ctx, const snn_stage *stage, si
   size_t taps = (size_t)w->kernel_h * w->kernel_w, channels = stage->shape.c;
   bool constant = stage->sink == SNN_SINK_STATIC;
   for (size_t item = begin; item < end; item++) {
+    snn_stand_back(ctx->team.courtesy);
     snn_site site = site_of(stage, item);
     pool_area area = area_of(stage->pool, site, from->shape);
     size_t position = (size_t)site.y * stage->shape.w + site.x;
@@ -308,6 +311,7 @@ static void run_gather(const snn_stage_context *ctx, const snn_stage *stage, siz
   const snn_edge *to = &ctx->plan->edges[stage->node];
   bool whole = to->kind == SNN_EDGE_COUNTS;
   for (size_t item = begin; item < end; item++) {
+    snn_stand_back(ctx->team.courtesy);
     snn_site site = site_of(stage, item);
     size_t position = (size_t)site.y * to->shape.w + site.x, from_position = 0;
     for (uint32_t t = 0; t < n_steps; t++) {
@@ -342,6 +346,7 @@ static void run_constant(const snn_stage_context *ctx, const snn_stage *stage, s
   const float times = ctx->plan->kind == SNN_PLAN_WHOLE_RUN ? (float)ctx->timesteps : 1.0f;
   float *out = edge_floats(ctx, &ctx->plan->edges[stage->node], 0);
   for (size_t item = begin; item < end; item++) {
+    snn_stand_back(ctx->team.courtesy);
     snn_site site = site_of(stage, item);
     size_t element = element_of(stage, site);
     for (uint32_t i = 0; i < site.n; i++) out[element + i] = stage->values[element + i] * times;
@@ -352,6 +357,7 @@ void snn_stage_reset(const snn_stage_context *ctx, const snn_stage *stage) {
   size_t begin, end;
   snn_team_share(ctx->team, items_of(stage), &begin, &end);
   for (size_t item = begin; item < end; item++) {
+    snn_stand_back(ctx->team.courtesy);
     snn_site site = site_of(stage, item);
     char *state = ctx->memory + stage->state;
     if (stage->kind == SNN_LAYER_INPUT) return; /* the levels came with the image */

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "snn/session.h"
+
 /* Where a team meets; all zero at first. Of one team at a time. */
 typedef struct snn_meeting {
   atomic_uint arrived;
@@ -15,8 +17,14 @@ typedef struct snn_meeting {
 
 typedef struct snn_team {
   uint32_t rank, size;
-  snn_meeting *meeting; /* when size > 1 */
+  snn_meeting *meeting;         /* when size > 1 */
+  const snn_courtesy *courtesy; /* NULL: it stands back for nobody */
 } snn_team;
+
+/* Between two items of work: stand back while that is wanted. */
+static inline void snn_stand_back(const snn_courtesy *courtesy) {
+  if (courtesy && atomic_load_explicit(courtesy->wanted, memory_order_relaxed)) courtesy->rest(courtesy->context);
+}
 
 /* Rank's share of n items: [*begin, *end). The same for every call, so that the state an item owns stays with one
  * thread. */

@@ -33,7 +33,8 @@ typedef struct snn_calibrate_options {
   uint32_t threads;    /* 0: the machine's */
   snn_progress_fn progress; /* NULL: none; called between layers */
   void *progress_context;
-  const atomic_bool *cancel; /* NULL: none; checked between pictures */
+  const atomic_bool *cancel;    /* NULL: none; checked between pictures */
+  const snn_courtesy *courtesy; /* NULL: stands back for nobody */
 } snn_calibrate_options;
 
 /* Would snn_calibrate take these options, given pictures? Errors: ARGUMENT (`where` names the option). */
@@ -76,7 +77,7 @@ typedef struct snn_layer_match {
 } snn_layer_match;
 
 /* Run pictures, images [n][C,H,W] normalised, through both networks and compare them layer by layer. Of `run` neuron,
- * tau, timesteps, init, calibration and cancel count. threads 0: the machine's. out: [snn_network_layers],
+ * tau, timesteps, init, calibration, cancel and courtesy count. threads 0: the machine's. out: [snn_network_layers],
  * caller-owned. Does not depend on the number of threads, to the last bit. Errors: ARGUMENT, CANCELLED, NO_MEMORY,
  * TOO_LARGE. */
 snn_status snn_layers_match(const snn_network *net, const float *images, size_t n, const snn_run_options *run,

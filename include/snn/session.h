@@ -90,6 +90,15 @@ bool snn_precision_parse(const char *name, snn_precision *out);
 
 enum { SNN_MAX_TIMESTEPS = 4096 }; /* the largest T a run accepts */
 
+/* Standing back for work that is more urgent: while *wanted is not 0, every thread of a computation calls `rest`
+ * between two pieces of its work, some dozen microseconds each, and goes on when that returns. No answer depends on it.
+ */
+typedef struct snn_courtesy {
+  const atomic_uint *wanted;
+  void (*rest)(void *context); /* several threads may be in it at once */
+  void *context;
+} snn_courtesy;
+
 typedef struct snn_session_options {
   uint32_t threads;  /* OpenMP threads; 0: what the machine (affinity mask, cgroup CPU limit) allows */
   uint32_t chunk;    /* time steps a layer runs before the next layer starts, 1..64; 0: the default */
@@ -125,6 +134,7 @@ typedef struct snn_run_options {
   size_t n_checkpoints;
   const atomic_bool *cancel; /* borrowed, may be NULL: checked between layers and chunks; raised -> SNN_ERR_CANCELLED */
   uint64_t deadline_ns;      /* on snn_clock_ns(); 0: none; passed -> SNN_ERR_DEADLINE, checked like `cancel` */
+  const snn_courtesy *courtesy; /* borrowed, may be NULL: stands back for nobody */
 } snn_run_options;
 
 /* When the neurons of a layer fired first. Their mean is steps / neurons (IC-SNN, Fig. 6). */
@@ -186,8 +196,8 @@ snn_status snn_session_run(snn_session *s, const float *images, size_t batch, co
                            const snn_run_stats *stats, snn_error *err);
 
 /* The float network the SNN came from, run by our own code. Same arrays, scores: [batch,classes]. Neurons act as ReLU
- * or Clip. Of `run` only `cancel` and `deadline_ns` are looked at, between layers; NULL: neither. Errors: CANCELLED,
- * DEADLINE; scores are then undefined. */
+ * or Clip. Of `run` only `courtesy` and, between layers, `cancel` and `deadline_ns` are looked at; NULL: none of them.
+ * Errors: CANCELLED, DEADLINE; scores are then undefined. */
 snn_status snn_session_reference(snn_session *s, const float *images, size_t batch, const snn_run_options *run,
                                  float *scores, snn_error *err);
 
