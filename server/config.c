@@ -44,7 +44,7 @@ static const setting settings[] = {
     {"job-threads", SETTING_UNSIGNED, AT(job_threads), 0, 1024, "0", "N",
      "threads of calibration jobs; 0: half of what the machine allows"},
     {"job-nice", SETTING_UNSIGNED, AT(job_nice), 0, 20, "20", "N",
-     "how far jobs stand back; 20: they get what nobody else wants"},
+     "how far jobs stand back; 20: they get what nobody else wants, and rest while a request is in work"},
     {"job-bytes", SETTING_UNSIGNED, AT(job_bytes), 1 << 20, UINT64_C(1) << 44, "1073741824", "N",
      "memory that one job may take"},
     {"threads", SETTING_UNSIGNED, AT(threads), 0, 1024, "0", "N",

@@ -46,6 +46,12 @@ static void on_work_done(request *r) {
   MHD_resume_connection(r->connection);
 }
 
+/* From now on, or no longer, jobs rest for it. */
+static void hurry(exchange *x, bool hurries) {
+  if (hurries != x->hurries) (hurries ? courtesy_begin : courtesy_end)(&x->server->courtesy);
+  x->hurries = hurries;
+}
+
 static enum MHD_Result send_reply(exchange *x) {
   request *r = &x->request;
   if (r->problem.kind != PROBLEM_NONE) reply_problem(r);
@@ -72,6 +78,7 @@ static enum MHD_Result send_reply(exchange *x) {
   watch_replying(x->watched, out->n_body);
   enum MHD_Result result = ok ? MHD_queue_response(x->connection, out->status, response) : MHD_NO;
   MHD_destroy_response(response);
+  hurry(x, false);
   return result;
 }
 
@@ -212,6 +219,7 @@ static enum MHD_Result complete(exchange *x) {
     if (r->problem.kind == PROBLEM_NONE && r->route->start) {
       x->working = true;
       watch_working(x->watched, r->inference);
+      hurry(x, r->inference != NULL);
       MHD_suspend_connection(x->connection);
       if (!r->route->start(x->server, r)) MHD_resume_connection(x->connection);
       return MHD_YES;
@@ -293,6 +301,7 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
     free(x);
     return;
   }
+  hurry(x, false);
   metrics_request(&x->server->metrics, &x->request);
   log_request(x);
   httpd_multipart_free(x);

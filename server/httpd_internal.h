@@ -27,6 +27,7 @@ typedef struct exchange {
   bool working;          /* workers have, or had, the inference */
   bool chunked;          /* the body came in chunks: it was longer on the wire */
   size_t header_bytes;   /* from the method to the empty line */
+  bool hurries;          /* jobs rest because of it */
   size_t received;       /* body bytes */
   uint64_t max_body;     /* of this request */
   uint64_t declared;     /* Content-Length; 0 without one */

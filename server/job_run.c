@@ -21,9 +21,10 @@ typedef struct run {
   const snn_network *net;
   const job_options *options;
   uint32_t threads;
-  size_t input, classes; /* floats of a picture, of its scores */
-  float *images;         /* [n]: those to calibrate with first, then those to judge by */
-  int32_t *labels;       /* [n] */
+  const snn_courtesy *courtesy; /* NULL: none */
+  size_t input, classes;        /* floats of a picture, of its scores */
+  float *images;                /* [n]: those to calibrate with first, then those to judge by */
+  int32_t *labels;              /* [n] */
   size_t n, n_judged;
   calibration *before; /* in force when the job began; a reference */
   snn_calibration *tables;
@@ -88,6 +89,7 @@ static bool decode_all(run *x) {
     uint64_t pixels = PIXELS_MAX;
     problem p = {0};
     jobs_progress(x->job, "decoding", 0, DECODED_AT, i, u->n_pictures);
+    if (x->courtesy) courtesy_rest(&x->job->server->courtesy);
     if (is_cancelled(x)) {
       ok = fail(x, SNN_ERR_CANCELLED, "", "it was cancelled");
     } else if (!(ok = read_picture(x, i, &bytes, &capacity))) {
@@ -156,6 +158,7 @@ static snn_run_options run_before(const run *x, uint32_t timesteps) {
   o.init = options_default_init(x->net, &o);
   o.precision = snn_precision_for(x->net, &o);
   o.cancel = &x->job->cancel;
+  o.courtesy = x->courtesy;
   return o;
 }
 
@@ -184,7 +187,8 @@ static bool classify(run *x, const snn_run_options *o, uint32_t *out) {
       status = snn_session_run(x->session, images + i * x->input, n, o, scores, NULL, &x->err);
     else
       status = snn_session_reference(x->session, images + i * x->input, n,
-                                     &(snn_run_options){.cancel = &x->job->cancel}, scores, &x->err);
+                                     &(snn_run_options){.cancel = &x->job->cancel, .courtesy = x->courtesy}, scores,
+                                     &x->err);
     for (size_t k = 0; status == SNN_OK && k < n; k++)
       out[i + k] = (uint32_t)snn_argmax(scores + k * x->classes, x->classes);
   }
@@ -298,7 +302,8 @@ static bool calibrate(run *x) {
                              .threads = x->threads,
                              .progress = on_progress,
                              .progress_context = x,
-                             .cancel = &x->job->cancel};
+                             .cancel = &x->job->cancel,
+                             .courtesy = x->courtesy};
   return snn_calibrate(x->net, x->images, x->n - x->n_judged, &c, &x->tables, &x->err) == SNN_OK;
 }
 
@@ -344,6 +349,7 @@ static bool begin(run *x) {
   uint32_t budget = snn_thread_budget();
   size_t n = x->job->upload.n_pictures;
   x->threads = c->job_threads ? (uint32_t)c->job_threads : budget > 1 ? budget / 2 : 1;
+  if (c->job_nice == JOB_NICE_IDLE) x->courtesy = &x->job->server->courtesy.for_jobs;
   x->input = snn_shape_size(snn_network_input(x->net));
   x->classes = snn_network_classes(x->net);
   x->before = registry_calibration(x->job->entry, NULL);

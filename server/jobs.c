@@ -19,7 +19,7 @@
 #include "json_jobs.h"
 #include "owner.h"
 
-enum { FILE_BYTES_MAX = 4 << 20, NICE_IDLE = 20, OBSERVED_MAX = 64 };
+enum { FILE_BYTES_MAX = 4 << 20, OBSERVED_MAX = 64 };
 
 /* When a beat of a job elsewhere was last seen to change. */
 typedef struct observation {
@@ -233,8 +233,9 @@ static void reap(jobs *j) {
 /* Out of the way of everything else on this machine; the team this thread starts inherits it. */
 static void lower_priority(uint64_t nice) {
   const struct sched_param none = {0};
-  if (nice >= NICE_IDLE && sched_setscheduler(0, SCHED_IDLE, &none) == 0) return;
-  (void)setpriority(PRIO_PROCESS, 0, nice >= NICE_IDLE ? NICE_IDLE - 1 : (int)nice); /* of this thread, on Linux */
+  if (nice >= JOB_NICE_IDLE && sched_setscheduler(0, SCHED_IDLE, &none) == 0) return;
+  (void)setpriority(PRIO_PROCESS, 0,
+                    nice >= JOB_NICE_IDLE ? JOB_NICE_IDLE - 1 : (int)nice); /* of this thread, on Linux */
 }
 
 static void *work(void *context) {

@@ -16,6 +16,7 @@ enum {
   JOB_TIMESTEPS_MAX = 16, /* tables of one job */
   JOBS_WAITING_MAX = 4,   /* here, of other models */
   JOBS_KEPT = 32,         /* files of a model */
+  JOB_NICE_IDLE = 20,     /* --job-nice: idle priority, and rests for requests */
   JOB_LEASE_S = 10        /* without a beat for so long, an owner elsewhere is gone */
 };
 

@@ -180,6 +180,10 @@ char *metrics_text(server *s, size_t *n) {
   queue_and_state(out, s);
   models(out, s);
   calibrations(out, s);
+  if (s->jobs) {
+    head(out, "spiked_job_rest_seconds_total", "counter", "How long the threads of jobs stood back for requests.");
+    fprintf(out, "spiked_job_rest_seconds_total %.6f\n", courtesy_rested_seconds(&s->courtesy));
+  }
   model_counter(out, m, "spiked_images_total", "Pictures classified.", offsetof(model_metrics, images));
   model_counter(out, m, "spiked_timesteps_total", "Time steps simulated, summed over pictures.",
                 offsetof(model_metrics, timesteps));

@@ -28,6 +28,7 @@ bool server_init(server *s, const config *c) {
   registry_init(&s->registry);
   ok = repository_init(&s->repository) && ok;
   ok = metrics_init(&s->metrics) && ok;
+  courtesy_init(&s->courtesy);
   ledger_init(&s->ledger, c->queue, c->queue_bytes);
   if (ok) s->scheduler = scheduler_start((uint32_t)c->threads);
   uint32_t workers = snn_thread_budget() < DECODERS_MAX ? snn_thread_budget() : DECODERS_MAX;

@@ -8,6 +8,7 @@
 #include "api_keys.h"
 #include "chores.h"
 #include "config.h"
+#include "courtesy.h"
 #include "decode.h"
 #include "events.h"
 #include "jobs.h"
@@ -33,6 +34,7 @@ typedef struct server {
   ledger ledger;
   metrics metrics;
   refusals refusals;
+  courtesy courtesy;
   scheduler *scheduler;
   decode_pool *decoders;
   chores *chores;
