@@ -38,20 +38,25 @@ static const struct argp_option options[] = {
     {"plain-mean", KEY_PLAIN, NULL, 0, "data: average all residual potentials, as IC-SNN's Algorithm 2 is printed", 0},
     {0}};
 
+/* The place of `text` among `n` names. */
+static int choice(struct argp_state *state, const char *option, const char *text, const char *const *names, int n) {
+  char known[64] = "";
+  for (int i = 0; i < n; i++) {
+    if (strcmp(text, names[i]) == 0) return i;
+    snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s", i ? ", " : "", names[i]);
+  }
+  argp_error(state, "%s: '%s' is not known; there are: %s", option, text, known);
+  return 0;
+}
+
 static snn_shift shift(struct argp_state *state, const char *text) {
   static const char *const names[] = {"0", "1", "fit"};
-  for (int i = 0; i < 3; i++)
-    if (strcmp(text, names[i]) == 0) return (snn_shift)i;
-  argp_error(state, "shift: '%s' is none of 0, 1, fit", text);
-  return SNN_SHIFT_NONE;
+  return (snn_shift)choice(state, "shift", text, names, 3);
 }
 
 static snn_granularity granularity(struct argp_state *state, const char *text) {
   static const char *const names[] = {"layer", "channel", "neuron"};
-  for (int i = 0; i < 3; i++)
-    if (strcmp(text, names[i]) == 0) return (snn_granularity)i;
-  argp_error(state, "granularity: '%s' is not known; there are: layer, channel, neuron", text);
-  return SNN_GRAIN_LAYER;
+  return (snn_granularity)choice(state, "granularity", text, names, 3);
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state) {
