@@ -19,7 +19,8 @@ enum {
   SNN_INT8_MOST = 127,  /* largest weight, either sign */
   SNN_INT8_PIECE = 256, /* rows a 16-bit lane holds: 256 * 127 = 32512, and 256 * 255 = 65280 without sign */
   SNN_INT8_GROUPS = 8,  /* groups a call handles at most */
-  SNN_EVENT_SLACK = 64, /* elements that `list` and `currents` may write, and the latter read, behind the last */
+  SNN_QUAD = 4,         /* rows that are added at a time */
+  SNN_EVENT_SLACK = 64, /* elements that `list` and `join` may write, and the latter read, behind the last */
   SNN_TAU_BITS = 15     /* of the fixed-point share a leaking potential keeps */
 };
 
@@ -42,22 +43,37 @@ static inline int32_t snn_int8_clamped(float x, float most) {
   return snn_int8_nearest(x < most ? x : most);
 }
 
-/* Listed spikes of neighbours in a row of a map: at step t the entries [from[t * stride], to[t * stride]). Each is the
- * number of a row of weights once `first` is added, modulo 2^32. */
+/* Listed spikes of a row of a map: those before its column x end at ends[x] of `entries`. An entry is the number of a
+ * row of weights once `first` is added. */
 typedef struct snn_int8_span {
   const uint16_t *entries;
-  const uint32_t *from, *to;
+  const uint32_t *ends;
   uint32_t first;
 } snn_int8_span;
 
-/* Rows of one convolution: those of all its spans. */
-typedef struct snn_int8_sum {
-  const int8_t *weights; /* [row][groups][64] */
+/* What to join: of each of n cells the columns [begin[i], end[i]) of all spans, i * back taken off the numbers of rows;
+ * row zero + i * pitch, of zeros, fills a cell up. */
+typedef struct snn_int8_cells {
   const snn_int8_span *spans;
-  size_t stride; /* of the spans' ends, from step to step */
-  uint32_t n_spans;
+  const uint32_t *begin, *end;
+  uint32_t n_spans, n, back, zero, pitch, row_bytes;
+} snn_int8_cells;
+
+/* Rows of one convolution: at step t those that lie at [from[t * stride], to[t * stride]) of `offsets`, in whole quads.
+ */
+typedef struct snn_int8_sum {
+  const int8_t *weights;   /* [row][groups][64] */
+  const uint32_t *offsets; /* of rows, in bytes, once `first` is added */
+  const uint32_t *from, *to;
+  int64_t first;
+  size_t stride; /* of the ends, from step to step */
   bool negative; /* spikes of -1: rows are taken away */
 } snn_int8_sum;
+
+/* What is at offset 0 of a list. It need not lie in the array; the rows that are listed do. */
+static inline const int8_t *snn_int8_origin(const snn_int8_sum *sum) {
+  return (const int8_t *)((uintptr_t)sum->weights + (uintptr_t)sum->first);
+}
 
 /* Spikes that are added as they are, each worth an amount. */
 typedef struct snn_int8_wire {
@@ -71,7 +87,6 @@ typedef struct snn_int8_sources {
   uint32_t groups, n_sums, n_wires;
   const snn_int8_sum *sums;
   const snn_int8_wire *wires;
-  uint32_t *rows;       /* room for the rows of one sum and step */
   const int32_t *ready; /* [steps][groups][64]: what the sums come to, made elsewhere; NULL: add rows */
 } snn_int8_sources;
 
@@ -105,8 +120,13 @@ typedef struct snn_int8_kernels {
   uint32_t (*list)(const uint64_t *bits, size_t stride, uint32_t n, uint32_t words, uint32_t first, uint32_t width,
                    uint16_t *entries, uint32_t at, uint32_t *ends);
 
-  /* acc[groups][64] = (add ? acc : 0) + the sum of n rows of weights[..][groups][64]. groups <= SNN_INT8_GROUPS. */
-  void (*add_rows)(const int8_t *weights, uint32_t groups, const uint32_t *rows, uint32_t n, bool add, int32_t *acc);
+  /* What the spans hold of each cell, as offsets of rows modulo 2^32, each cell filled up to whole quads; the first
+   * one's begin at offsets[at]. Returns where they end; so does ends[i] after cell i. */
+  uint32_t (*join)(const snn_int8_cells *cells, uint32_t *offsets, uint32_t at, uint32_t *ends);
+
+  /* acc[groups][64] = (add ? acc : 0) + the sum of the rows [groups][64] at n offsets, whole quads. groups <=
+   * SNN_INT8_GROUPS. */
+  void (*add_rows)(const int8_t *weights, uint32_t groups, const uint32_t *offsets, uint32_t n, bool add, int32_t *acc);
 
   /* acc[groups][64] = the sums of step t. There is one at least. */
   void (*currents)(const snn_int8_sources *from, uint32_t t, int32_t *acc);

@@ -12,19 +12,6 @@ static inline unsigned at_least(__m512i v, __m512i level) {
 
 #include "kernels/int8_vector.h"
 
-enum { AHEAD = 8 }; /* rows fetched before they are added */
-
-/* x where one of the lowest bits is set. */
-static inline ivec chosen(ivec x, uint64_t bits) {
-  return (ivec)_mm512_maskz_mov_epi32((__mmask16)bits, (native)x);
-}
-
-static inline ivec subtract_where_fired(ivec v, ivec level, ivec theta, unsigned *fired) {
-  const __mmask16 fires = _mm512_cmpge_epi32_mask((native)v, (native)level);
-  *fired = fires;
-  return (ivec)_mm512_mask_sub_epi32((native)v, fires, (native)v, (native)theta);
-}
-
 static uint32_t list(const uint64_t *bits, size_t stride, uint32_t n, uint32_t words, uint32_t first, uint32_t width,
                      uint16_t *entries, uint32_t at, uint32_t *ends) {
   const __m512i numbers =
@@ -47,107 +34,183 @@ static uint32_t list(const uint64_t *bits, size_t stride, uint32_t n, uint32_t w
   return at;
 }
 
-/* The rows of a sum's spans at a step, behind each other: 32 at a time, so that short spans need no loop. */
-static inline uint32_t merge(const snn_int8_sum *sum, size_t at, uint32_t *rows) {
-  uint32_t n = 0;
-  for (uint32_t j = 0; j < sum->n_spans; j++) {
-    const snn_int8_span *span = &sum->spans[j];
-    const uint32_t from = span->from[at], found = span->to[at] - from;
-    const uint16_t *entries = span->entries + from;
-    const __m512i first = _mm512_set1_epi32((int)span->first);
-    uint32_t i = 0;
-    do {
-      __m512i part = _mm512_loadu_si512(entries + i);
-      _mm512_storeu_si512(rows + n + i, _mm512_add_epi32(_mm512_cvtepu16_epi32(_mm512_castsi512_si256(part)), first));
-      _mm512_storeu_si512(rows + n + i + 16,
-                          _mm512_add_epi32(_mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64(part, 1)), first));
-      i += 32;
-    } while (i < found);
-    n += found;
-  }
-  return n;
+static inline void put_offsets(__m256i entries, __m512i first, __m512i each, uint32_t *to) {
+  _mm512_storeu_si512(to, _mm512_mullo_epi32(_mm512_add_epi32(_mm512_cvtepu16_epi32(entries), first), each));
 }
 
-/* Lanes 0..31 from `low`, 32..63 from `high`, 16 bits each, to int32. */
-static inline void widen(int32_t *acc, __m512i low, __m512i high, put how) {
-  __m512i part[4] = {
-      _mm512_cvtepi16_epi32(_mm512_castsi512_si256(low)), _mm512_cvtepi16_epi32(_mm512_extracti64x4_epi64(low, 1)),
-      _mm512_cvtepi16_epi32(_mm512_castsi512_si256(high)), _mm512_cvtepi16_epi32(_mm512_extracti64x4_epi64(high, 1))};
-  for (int k = 0; k < 4; k++) {
-    if (how == ADD) part[k] = _mm512_add_epi32(_mm512_loadu_si512(acc + 16 * k), part[k]);
-    if (how == TAKE) part[k] = _mm512_sub_epi32(_mm512_loadu_si512(acc + 16 * k), part[k]);
-    _mm512_storeu_si512(acc + 16 * k, part[k]);
+/* `most` entries at a time, 16 or 32, so that most cells need no loop. */
+static inline __attribute__((always_inline)) uint32_t join_by(const snn_int8_cells *cells, const uint32_t most,
+                                                              uint32_t *offsets, uint32_t at, uint32_t *ends) {
+  const __m512i each = _mm512_set1_epi32((int)cells->row_bytes);
+  for (uint32_t i = 0; i < cells->n; i++) {
+    const uint32_t begin = cells->begin[i], end = cells->end[i], back = i * cells->back;
+    for (uint32_t j = 0; j < cells->n_spans; j++) {
+      const snn_int8_span *span = &cells->spans[j];
+      const uint32_t from = span->ends[begin], found = span->ends[end] - from;
+      const __m512i first = _mm512_set1_epi32((int)(span->first - back));
+      uint32_t k = 0;
+      do {
+        const __m512i part = _mm512_loadu_si512(span->entries + from + k);
+        put_offsets(_mm512_castsi512_si256(part), first, each, offsets + at + k);
+        if (most > 16) put_offsets(_mm512_extracti64x4_epi64(part, 1), first, each, offsets + at + k + 16);
+        k += most;
+      } while (k < found);
+      at += found;
+    }
+    const uint32_t zero = (cells->zero + i * cells->pitch) * cells->row_bytes;
+    _mm_storeu_si128((__m128i *)(void *)(offsets + at), _mm_set1_epi32((int)zero));
+    at = (at + SNN_QUAD - 1) / SNN_QUAD * SNN_QUAD;
+    ends[i] = at;
   }
+  return at;
+}
+
+static uint32_t join(const snn_int8_cells *cells, uint32_t *offsets, uint32_t at, uint32_t *ends) {
+  enum { FEW = 9 };
+  const uint32_t middle = cells->n / 2, begin = cells->begin[middle], end = cells->end[middle];
+  uint32_t found = 0; /* in a cell that may stand for all */
+  for (uint32_t j = 0; j < cells->n_spans; j++) found += cells->spans[j].ends[end] - cells->spans[j].ends[begin];
+  return found > FEW * cells->n_spans ? join_by(cells, 32, offsets, at, ends) : join_by(cells, 16, offsets, at, ends);
+}
+
+/* Half a row, read once: left to itself the compiler reads it twice, and loads are what is short. */
+static inline __m512i read_once(const int8_t *p) {
+  __m512i x;
+  __asm__("vmovdqa64 %1, %0" : "=v"(x) : "m"(*(const __m512i *)(const void *)p));
+  return x;
 }
 
 /* Both bytes of a 16-bit lane at once: `both` gathers low + 256 * high modulo 2^16, `high` the high bytes alone, which
- * the low ones follow from: 3 operations for 64 synapses where widening every row first takes 4. Two rows at a time
- * halve the chains of additions; an odd last one is masked, which costs less than a branch that nobody can foresee. */
-static inline __attribute__((always_inline)) void sum_rows(const int8_t *weights, const int groups,
-                                                           const uint32_t *rows, uint32_t n, put how, int32_t *acc) {
+ * the low ones follow from: 3 operations for 64 synapses where widening every row first takes 4. Four rows at a time
+ * shorten the chains of additions. n <= SNN_INT8_PIECE, whole quads. */
+static inline __attribute__((always_inline)) void sum_piece(const int8_t *weights, const uint32_t groups,
+                                                            const uint32_t *offsets, uint32_t n, __m512i *low,
+                                                            __m512i *high) {
+  __m512i both[SNN_INT8_GROUPS];
+  _Pragma("GCC unroll 8") for (uint32_t g = 0; g < groups; g++) both[g] = high[g] = _mm512_setzero_si512();
+  for (uint32_t i = 0; i < n; i += SNN_QUAD) {
+    uint64_t pair[2]; /* two loads instead of four */
+    memcpy(pair, offsets + i, sizeof pair);
+    const int8_t *row[SNN_QUAD] = {weights + (uint32_t)pair[0], weights + (pair[0] >> 32), weights + (uint32_t)pair[1],
+                                   weights + (pair[1] >> 32)};
+    _Pragma("GCC unroll 8") for (uint32_t g = 0; g < groups; g++) {
+      __m512i a = read_once(row[0] + g * SNN_LANES), b = read_once(row[1] + g * SNN_LANES),
+              c = read_once(row[2] + g * SNN_LANES), d = read_once(row[3] + g * SNN_LANES);
+      both[g] = _mm512_add_epi16(both[g], _mm512_add_epi16(_mm512_add_epi16(a, b), _mm512_add_epi16(c, d)));
+      a = _mm512_add_epi16(_mm512_srai_epi16(a, 8), _mm512_srai_epi16(b, 8));
+      c = _mm512_add_epi16(_mm512_srai_epi16(c, 8), _mm512_srai_epi16(d, 8));
+      high[g] = _mm512_add_epi16(high[g], _mm512_add_epi16(a, c));
+    }
+  }
+  const __m512i offset = _mm512_set1_epi16((short)(uint16_t)(128 * n));
+  _Pragma("GCC unroll 8") for (uint32_t g = 0; g < groups; g++) low[g] =
+      _mm512_sub_epi16(_mm512_sub_epi16(both[g], _mm512_slli_epi16(high[g], 8)), offset);
+}
+
+/* Lanes [16 k, 16 k + 16) of a group's sums. */
+static inline __m512i widened(__m512i low, __m512i high, uint32_t k) {
+  const __m512i from = k < 2 ? low : high;
+  return _mm512_cvtepi16_epi32(k % 2 ? _mm512_extracti64x4_epi64(from, 1) : _mm512_castsi512_si256(from));
+}
+
+enum { PARTS = SNN_LANES / STEP };
+
+static inline __attribute__((always_inline)) void sum_rows(const int8_t *weights, const uint32_t groups,
+                                                           const uint32_t *offsets, uint32_t n, put how, int32_t *acc) {
   do {
     const uint32_t piece = n < SNN_INT8_PIECE ? n : SNN_INT8_PIECE;
-    __m512i both[SNN_INT8_GROUPS], high[SNN_INT8_GROUPS];
-    uint32_t i = 0;
-    _Pragma("GCC unroll 8") for (int g = 0; g < groups; g++) both[g] = high[g] = _mm512_setzero_si512();
-    for (; i + 2 <= piece; i += 2) {
-      const int8_t *row = weights + (size_t)rows[i] * (unsigned)groups * SNN_LANES,
-                   *next = weights + (size_t)rows[i + 1] * (unsigned)groups * SNN_LANES;
-      if (groups == SNN_INT8_GROUPS) { /* such layers' weights seldom fit into a core's caches */
-        const uint32_t *soon = rows + (i + AHEAD + 1 < n ? i + AHEAD : i);
-        _Pragma("GCC unroll 8") for (int g = 0; g < groups; g++) {
-          _mm_prefetch(weights + ((size_t)soon[0] * (unsigned)groups + (unsigned)g) * SNN_LANES, _MM_HINT_T0);
-          _mm_prefetch(weights + ((size_t)soon[1] * (unsigned)groups + (unsigned)g) * SNN_LANES, _MM_HINT_T0);
-        }
-      }
-      _Pragma("GCC unroll 8") for (int g = 0; g < groups; g++) {
-        const __m512i a = _mm512_load_si512(row + g * SNN_LANES), b = _mm512_load_si512(next + g * SNN_LANES);
-        both[g] = _mm512_add_epi16(both[g], _mm512_add_epi16(a, b));
-        high[g] = _mm512_add_epi16(high[g], _mm512_add_epi16(_mm512_srai_epi16(a, 8), _mm512_srai_epi16(b, 8)));
-      }
-    }
-    const __mmask32 odd = 0u - (piece & 1);
-    const int8_t *row = weights + (size_t)(odd ? rows[i] : 0) * (unsigned)groups * SNN_LANES;
-    _Pragma("GCC unroll 8") for (int g = 0; g < groups; g++) {
-      const __m512i raw = _mm512_maskz_loadu_epi16(odd, row + g * SNN_LANES);
-      both[g] = _mm512_add_epi16(both[g], raw);
-      high[g] = _mm512_add_epi16(high[g], _mm512_srai_epi16(raw, 8));
-    }
-    const __m512i offset = _mm512_set1_epi16((short)(uint16_t)(128 * piece));
-    _Pragma("GCC unroll 8") for (int g = 0; g < groups; g++) {
-      __m512i low = _mm512_sub_epi16(_mm512_sub_epi16(both[g], _mm512_slli_epi16(high[g], 8)), offset);
-      widen(acc + g * SNN_LANES, low, high[g], how);
+    __m512i low[SNN_INT8_GROUPS], high[SNN_INT8_GROUPS];
+    sum_piece(weights, groups, offsets, piece, low, high);
+    for (uint32_t i = 0; i < PARTS * groups; i++) {
+      const ivec x = (ivec)widened(low[i / PARTS], high[i / PARTS], i % PARTS);
+      int32_t *to = acc + STEP * i;
+      store(to, how == SET ? x : how == ADD ? load(to) + x : load(to) - x);
     }
     how = how == SET ? ADD : how;
-    rows += piece;
+    offsets += piece;
     n -= piece;
   } while (n);
 }
 
-static void put_rows(const int8_t *weights, uint32_t groups, const uint32_t *rows, uint32_t n, put how, int32_t *acc) {
-  switch (groups) {
-    case 1: sum_rows(weights, 1, rows, n, how, acc); break;
-    case 2: sum_rows(weights, 2, rows, n, how, acc); break;
-    case 3: sum_rows(weights, 3, rows, n, how, acc); break;
-    case 4: sum_rows(weights, 4, rows, n, how, acc); break;
-    case 5: sum_rows(weights, 5, rows, n, how, acc); break;
-    case 6: sum_rows(weights, 6, rows, n, how, acc); break;
-    case 7: sum_rows(weights, 7, rows, n, how, acc); break;
-    default: sum_rows(weights, 8, rows, n, how, acc); break;
+#define FOR_GROUPS(groups, call) \
+  switch (groups) {              \
+    case 1: call(1); break;      \
+    case 2: call(2); break;      \
+    case 3: call(3); break;      \
+    case 4: call(4); break;      \
+    case 5: call(5); break;      \
+    case 6: call(6); break;      \
+    case 7: call(7); break;      \
+    default: call(8); break;     \
   }
+
+static void put_rows(const int8_t *weights, uint32_t groups, const uint32_t *offsets, uint32_t n, put how,
+                     int32_t *acc) {
+#define SUM_ROWS(g) sum_rows(weights, g, offsets, n, how, acc)
+  FOR_GROUPS(groups, SUM_ROWS)
 }
 
-/* The same where the number of groups is known. */
-static inline __attribute__((always_inline)) void sum_rows_of(const int8_t *weights, const uint32_t groups,
-                                                              const uint32_t *rows, uint32_t n, int32_t *acc) {
-  if (groups == 1)
-    sum_rows(weights, 1, rows, n, SET, acc);
-  else if (groups == 2)
-    sum_rows(weights, 2, rows, n, SET, acc);
-  else if (groups == 4)
-    sum_rows(weights, 4, rows, n, SET, acc);
-  else
-    put_rows(weights, groups, rows, n, SET, acc);
+/* The number of groups is a constant where this is inlined. Potentials stay in registers from step to step. */
+static inline __attribute__((always_inline)) void soft_steps_of(const snn_int8_neurons *p, const snn_int8_sources *from,
+                                                                const uint32_t groups, uint32_t n_steps, uint64_t valid,
+                                                                uint64_t *plus, uint32_t *spikes) {
+  const snn_int8_sources s = *from; /* so that no store changes them */
+  const int32_t *constant = p->constant, *level = p->level, *theta = p->theta;
+  const __m128i fraction = _mm_cvtsi32_si128((int)p->fraction);
+  __m512i v[PARTS * SNN_INT8_GROUPS];
+  _Pragma("GCC unroll 8") for (uint32_t i = 0; i < PARTS * groups; i++) v[i] = _mm512_loadu_si512(p->v + STEP * i);
+  for (uint32_t t = 0; t < n_steps; t++, plus += groups) {
+    for (uint32_t i = 0; i < PARTS * groups; i++)
+      v[i] = _mm512_add_epi32(v[i], _mm512_loadu_si512(constant + STEP * i));
+    for (uint32_t k = 0; k < s.n_sums && !s.ready; k++) {
+      const snn_int8_sum *sum = &s.sums[k];
+      const uint32_t *at = sum->offsets + sum->from[t * sum->stride], *end = sum->offsets + sum->to[t * sum->stride];
+      const int8_t *weights = snn_int8_origin(sum);
+      while (at < end) {
+        const uint32_t left = (uint32_t)(end - at), n = left < SNN_INT8_PIECE ? left : SNN_INT8_PIECE;
+        __m512i low[SNN_INT8_GROUPS], high[SNN_INT8_GROUPS];
+        sum_piece(weights, groups, at, n, low, high);
+        for (uint32_t i = 0; i < PARTS * groups; i++) {
+          const __m512i x = _mm512_sll_epi32(widened(low[i / PARTS], high[i / PARTS], i % PARTS), fraction);
+          v[i] = sum->negative ? _mm512_sub_epi32(v[i], x) : _mm512_add_epi32(v[i], x);
+        }
+        at += n;
+      }
+    }
+    for (uint32_t i = 0; s.ready && i < PARTS * groups; i++) {
+      const __m512i x = _mm512_loadu_si512(s.ready + t * groups * SNN_LANES + STEP * i);
+      v[i] = _mm512_add_epi32(v[i], _mm512_sll_epi32(x, fraction));
+    }
+    for (uint32_t k = 0; k < s.n_wires; k++) {
+      const snn_int8_wire *wire = &s.wires[k];
+      for (uint32_t i = 0; i < PARTS * groups; i++) {
+        const __mmask16 here = (__mmask16)(wire->bits[t * groups + i / PARTS] >> (STEP * (i % PARTS)));
+        const __m512i amount = _mm512_loadu_si512(wire->amount + STEP * i);
+        v[i] = wire->negative ? _mm512_mask_sub_epi32(v[i], here, v[i], amount)
+                              : _mm512_mask_add_epi32(v[i], here, v[i], amount);
+      }
+    }
+    uint32_t found = 0;
+    for (uint32_t g = 0; g < groups; g++) {
+      uint64_t fired = 0;
+      for (uint32_t k = 0; k < PARTS; k++) {
+        const uint32_t i = PARTS * g + k;
+        const __mmask16 fires = _mm512_cmpge_epi32_mask(v[i], _mm512_loadu_si512(level + STEP * i));
+        v[i] = _mm512_mask_sub_epi32(v[i], fires, v[i], _mm512_loadu_si512(theta + STEP * i));
+        fired |= (uint64_t)fires << (STEP * k);
+      }
+      plus[g] = g + 1 == groups ? fired & valid : fired;
+      found += (uint32_t)__builtin_popcountll(plus[g]);
+    }
+    spikes[t] += found;
+  }
+  _Pragma("GCC unroll 8") for (uint32_t i = 0; i < PARTS * groups; i++) _mm512_storeu_si512(p->v + STEP * i, v[i]);
+}
+
+static void soft_steps(const snn_int8_neurons *p, const snn_int8_sources *from, uint32_t n_steps, uint64_t valid,
+                       uint64_t *plus, uint32_t *spikes) {
+#define SOFT_STEPS(g) soft_steps_of(p, from, g, n_steps, valid, plus, spikes)
+  FOR_GROUPS(from->groups, SOFT_STEPS)
 }
 
 #include "kernels/int8_steps.h"
@@ -183,6 +246,7 @@ static void interleave(const int8_t *rows, size_t stride, uint32_t n_rows, int8_
 
 const snn_int8_kernels snn_int8_avx512 = {.name = "avx512",
                                           .list = list,
+                                          .join = join,
                                           .add_rows = add_rows,
                                           .currents = currents,
                                           .add_spikes = add_spikes,

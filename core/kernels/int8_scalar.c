@@ -15,17 +15,31 @@ static uint32_t list(const uint64_t *bits, size_t stride, uint32_t n, uint32_t w
   return at;
 }
 
+static uint32_t join(const snn_int8_cells *cells, uint32_t *offsets, uint32_t at, uint32_t *ends) {
+  for (uint32_t i = 0; i < cells->n; i++) {
+    for (uint32_t j = 0; j < cells->n_spans; j++) {
+      const snn_int8_span *span = &cells->spans[j];
+      for (uint32_t k = span->ends[cells->begin[i]]; k < span->ends[cells->end[i]]; k++)
+        offsets[at++] = (span->first + span->entries[k] - i * cells->back) * cells->row_bytes;
+    }
+    while (at % SNN_QUAD) offsets[at++] = (cells->zero + i * cells->pitch) * cells->row_bytes;
+    ends[i] = at;
+  }
+  return at;
+}
+
 static int32_t weight(const int8_t *group, uint32_t lane) {
   int8_t byte = group[snn_int8_byte(lane)];
   return lane < 32 ? (uint8_t)byte - 128 : byte;
 }
 
-static void add_rows(const int8_t *weights, uint32_t groups, const uint32_t *rows, uint32_t n, bool add, int32_t *acc) {
+static void add_rows(const int8_t *weights, uint32_t groups, const uint32_t *offsets, uint32_t n, bool add,
+                     int32_t *acc) {
   if (!add) memset(acc, 0, (size_t)groups * SNN_LANES * sizeof *acc);
   for (uint32_t i = 0; i < n; i++)
     for (uint32_t g = 0; g < groups; g++)
       for (uint32_t lane = 0; lane < SNN_LANES; lane++)
-        acc[g * SNN_LANES + lane] += weight(weights + ((size_t)rows[i] * groups + g) * SNN_LANES, lane);
+        acc[g * SNN_LANES + lane] += weight(weights + offsets[i] + g * SNN_LANES, lane);
 }
 
 static void currents(const snn_int8_sources *from, uint32_t t, int32_t *acc) {
@@ -34,14 +48,9 @@ static void currents(const snn_int8_sources *from, uint32_t t, int32_t *acc) {
   if (from->ready) memcpy(acc, from->ready + (size_t)t * lanes, lanes * sizeof *acc);
   for (uint32_t k = 0; !from->ready && k < from->n_sums; k++) {
     const snn_int8_sum *sum = &from->sums[k];
-    uint32_t n = 0;
-    for (uint32_t j = 0; j < sum->n_spans; j++) {
-      const snn_int8_span *span = &sum->spans[j];
-      for (uint32_t i = span->from[t * sum->stride]; i < span->to[t * sum->stride]; i++)
-        from->rows[n++] = span->first + span->entries[i];
-    }
+    const uint32_t begin = sum->from[t * sum->stride], end = sum->to[t * sum->stride];
     int32_t part[SNN_INT8_GROUPS * SNN_LANES];
-    add_rows(sum->weights, from->groups, from->rows, n, false, part);
+    add_rows(snn_int8_origin(sum), from->groups, sum->offsets + begin, end - begin, false, part);
     for (uint32_t i = 0; i < lanes; i++) acc[i] += sum->negative ? -part[i] : part[i];
   }
 }
@@ -129,6 +138,7 @@ static void interleave(const int8_t *rows, size_t stride, uint32_t n_rows, int8_
 
 const snn_int8_kernels snn_int8_scalar = {.name = "scalar",
                                           .list = list,
+                                          .join = join,
                                           .add_rows = add_rows,
                                           .currents = currents,
                                           .add_spikes = add_spikes,

@@ -34,14 +34,13 @@ typedef struct snn_int8_layout {
 
 /* Where a thread lists spikes (int8_lists.h). */
 typedef struct snn_int8_room {
-  uint32_t *held, *ends;
+  uint32_t *held, *ends, *columns, *offsets;
   uint16_t *entries;
+  snn_int8_span *spans; /* shared by all lists */
 } snn_int8_room;
 
 /* What a thread works in. */
 typedef struct snn_int8_scratch {
-  uint32_t *rows;
-  snn_int8_span *spans;
   snn_int8_room lists;
   uint8_t *window; /* what a dense sum reads (int8_choice.h) */
   int32_t *ready;  /* dense sums, [chunk][block] */

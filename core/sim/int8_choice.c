@@ -45,9 +45,7 @@ bool snn_int8_prefers_dense(const snn_int8_context *ctx, const snn_int8_layer *l
   for (uint32_t k = 0; k < n_lists; k++) {
     const snn_int8_term *term = lists[k].term;
     const snn_conv_args *a = &term->conv;
-    const uint32_t columns = term->columns < a->in_w ? term->columns : a->in_w;
-    by_events +=
-        (double)snn_int8_lists_events(ctx, &lists[k], y, n_steps) * columns / a->in_w * layer->groups * layer->blocks;
+    by_events += snn_int8_lists_rows(ctx, &lists[k], y, n_steps) * layer->groups * layer->blocks;
     const uint32_t vectors = (a->out_c + SNN_DENSE_LANES - 1) / SNN_DENSE_LANES;
     const uint32_t together = vectors < SNN_DENSE_VECTORS ? vectors : SNN_DENSE_VECTORS;
     const uint32_t tile = snn_dense_tile(together), n = n_steps < tile ? n_steps : tile;

@@ -51,10 +51,8 @@ void snn_dense_find_runs(const snn_conv_args *a, const snn_int8_map *map, snn_de
 
 int32_t snn_int8_weight(const snn_int8_layer *layer, const snn_int8_term *term, uint32_t ky, uint32_t kx, uint32_t c,
                         uint32_t o) {
-  const snn_conv_args *a = &term->conv;
   const uint32_t lanes = layer->groups * SNN_LANES, block = o / lanes, lane = o % lanes;
-  const size_t rows = (size_t)a->kernel_h * term->columns * a->in_c;
-  const size_t row = block * rows + ((size_t)ky * term->columns + kx) * a->in_c + c;
+  const size_t row = block * snn_int8_rows(term) + ((size_t)ky * term->columns + kx) * snn_int8_tap_rows(term) + c;
   const int8_t byte = term->weights[row * lanes + lane / SNN_LANES * SNN_LANES + snn_int8_byte(lane % SNN_LANES)];
   return lane % SNN_LANES < 32 ? (uint8_t)byte - 128 : byte;
 }
@@ -68,7 +66,8 @@ static void pack_block(const snn_int8_layer *layer, const snn_int8_term *term, u
   for (uint32_t ky = 0; ky < a->kernel_h; ky++)
     for (uint32_t kx = 0; kx < a->kernel_w; kx++, to += (size_t)padded * lanes) {
       if (whole_quads && first + SNN_LANES <= a->out_c) {
-        const size_t row = ((size_t)(first / group * a->kernel_h + ky) * term->columns + kx) * a->in_c;
+        const size_t tap = (size_t)(first / group * a->kernel_h + ky) * term->columns + kx;
+        const size_t row = tap * snn_int8_tap_rows(term);
         snn_int8_kernels_get()->interleave(term->weights + row * group + first % group, group, a->in_c, to);
         continue;
       }

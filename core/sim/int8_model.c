@@ -259,7 +259,7 @@ static snn_status make_conv(maker *k, const snn_stage *stage, const snn_int8_lay
   if (to->pool) to->pooled = k->net->nodes[from->source].inputs[0];
   to->columns = (layer->unroll - 1) * a->stride_w + (a->kernel_w - 1) * a->dilation_w + 1;
   if (layer->unroll == 1) to->columns = a->kernel_w;
-  size_t rows = (size_t)a->kernel_h * to->columns * a->in_c, bytes;
+  size_t rows = snn_int8_rows(to), bytes;
   if (to->is_grouped) {
     rows = (size_t)a->kernel_h * a->kernel_w * a->group_in;
     bytes = rows * a->out_c;

@@ -42,8 +42,8 @@ typedef struct snn_int8_term {
   uint32_t pooled;       /* = source without a pool */
   snn_conv_args conv;    /* geometry; its float weights are not used */
   uint32_t columns;      /* of the kernel, once `unroll` outputs side by side are computed together */
-  const int8_t *weights; /* [block][kernel_h][columns][in_c][groups][64], see kernels/int8.h; grouped convolutions:
-                            plain [kernel_h][kernel_w][group_in][out_c] */
+  const int8_t *weights; /* [block][kernel_h][columns][in_c + 1][groups][64], see kernels/int8.h, the last row of a tap
+                            all zeros; grouped convolutions: plain [kernel_h][kernel_w][group_in][out_c] */
   const int8_t *dense;   /* the same for the dense kernels, see int8_dense.h; NULL where plain code does */
   const int32_t *positive, *negative; /* [out_c]: sums of a channel's weights of either sign, without theirs */
   const uint32_t *reach_h, *reach_w;  /* [in_h], [in_w]: outputs that a row or column of the source reaches */
@@ -77,6 +77,16 @@ typedef struct snn_int8_layer {
   uint32_t n_statics;
   float most_static; /* constant currents are clamped to this many units */
 } snn_int8_layer;
+
+/* Rows of weights of a tap: one an input channel, and zeros, which fill lists up to whole quads. */
+static inline uint32_t snn_int8_tap_rows(const snn_int8_term *term) {
+  return term->conv.in_c + 1;
+}
+
+/* Those of a block. */
+static inline size_t snn_int8_rows(const snn_int8_term *term) {
+  return (size_t)term->conv.kernel_h * term->columns * snn_int8_tap_rows(term);
+}
 
 typedef struct snn_int8_model {
   snn_arena arena;

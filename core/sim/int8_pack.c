@@ -55,17 +55,21 @@ static void put(int8_t *row, uint32_t lane, int32_t q) {
 static void pack_group(const snn_int8_packing *p, uint32_t group, int8_t *to) {
   const snn_conv_args *a = p->conv;
   const snn_int8_kernels *kernels = snn_int8_kernels_get();
-  const size_t rows = (size_t)a->kernel_h * a->kernel_w * a->in_c, stride = (size_t)p->groups * SNN_LANES;
+  const size_t taps = (size_t)a->kernel_h * a->kernel_w, stride = (size_t)p->groups * SNN_LANES;
   const uint32_t begin = group * SNN_LANES, left = begin < a->out_c ? a->out_c - begin : 0;
   const uint32_t n = left < SNN_LANES ? left : SNN_LANES;
-  float per_unit[SNN_LANES] = {0}, room[SNN_LANES], row_of_64[SNN_LANES] = {0};
+  float per_unit[SNN_LANES] = {0}, room[SNN_LANES], row_of_64[SNN_LANES] = {0}, zeros[SNN_LANES] = {0};
   int32_t positive[SNN_LANES] = {0}, negative[SNN_LANES] = {0};
   for (uint32_t o = 0; o < n; o++) per_unit[o] = 1.0f / p->unit[begin + o];
-  to += group / p->groups * rows * stride + group % p->groups * SNN_LANES;
-  for (size_t row = 0; row < rows; row++, to += stride) {
-    const float *w = n ? weights_of(a, p->stored, row, begin, n, room) : row_of_64;
-    if (n < SNN_LANES && n) w = memcpy(row_of_64, w, n * sizeof *w);
-    kernels->quantise(w, p->amplitude[row % a->in_c], per_unit, to, positive, negative);
+  to += group / p->groups * taps * (a->in_c + 1) * stride + group % p->groups * SNN_LANES;
+  for (size_t tap = 0; tap < taps; tap++) {
+    for (uint32_t i = 0; i < a->in_c; i++, to += stride) {
+      const float *w = n ? weights_of(a, p->stored, tap * a->in_c + i, begin, n, room) : zeros;
+      if (n < SNN_LANES && n) w = memcpy(row_of_64, w, n * sizeof *w);
+      kernels->quantise(w, p->amplitude[i], per_unit, to, positive, negative);
+    }
+    kernels->quantise(zeros, 0, per_unit, to, positive, negative);
+    to += stride;
   }
   for (uint32_t o = 0; o < n; o++) {
     p->positive[begin + o] = positive[o];
@@ -79,9 +83,9 @@ static void pack_unrolled(const snn_int8_packing *p, int8_t *to) {
   float room[SNN_LANES]; /* unrolled outputs share a group */
   for (uint32_t ky = 0; ky < a->kernel_h; ky++)
     for (uint32_t x = 0; x < p->columns; x++)
-      for (uint32_t i = 0; i < a->in_c; i++, to += SNN_LANES) {
+      for (uint32_t i = 0; i <= a->in_c; i++, to += SNN_LANES) {
         for (uint32_t lane = 0; lane < SNN_LANES; lane++) put(to, lane, 0);
-        for (uint32_t j = 0; j < p->unroll && j * a->stride_w <= x; j++) {
+        for (uint32_t j = 0; i < a->in_c && j < p->unroll && j * a->stride_w <= x; j++) {
           uint32_t kx = x - j * a->stride_w;
           if (kx >= a->kernel_w) continue;
           const size_t row = ((size_t)ky * a->kernel_w + kx) * a->in_c + i;

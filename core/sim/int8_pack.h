@@ -21,8 +21,9 @@ typedef struct snn_int8_packing {
   int32_t *positive, *negative; /* [out_c], out: sums of a channel's weights of either sign, without theirs */
 } snn_int8_packing;
 
-/* To [block][kernel_h][columns][in_c][groups][64]: column x of the widened kernel reaches output j of `unroll` through
- * the kernel's own column x - j * stride, where there is one; other weights are 0. */
+/* To [block][kernel_h][columns][in_c + 1][groups][64], the last row of a tap all zeros: column x of the widened kernel
+ * reaches output j of `unroll` through the kernel's own column x - j * stride, where there is one; other weights are 0.
+ */
 void snn_int8_pack(const snn_int8_packing *p, int8_t *to);
 
 /* To [kernel_h][kernel_w][group_in][out_c]. */

@@ -82,32 +82,31 @@ static bool measure_lists(const snn_int8_sim *s, const snn_int8_layer *layer, ui
   snn_int8_lists_size all = {0}, one;
   for (uint32_t t = 0; t < layer->n_terms; t++) {
     if (!layer->terms[t].is_conv || layer->terms[t].is_grouped) continue;
-    if (!snn_int8_lists_measure(s->model, &layer->terms[t], chunk, &one) || !snn_add(all.held, one.held, &all.held) ||
-        !snn_add(all.entries, one.entries, &all.entries) || !snn_add(all.ends, one.ends, &all.ends) ||
-        !snn_add(all.spans, one.spans, &all.spans))
+    if (!snn_int8_lists_measure(s->model, layer, &layer->terms[t], chunk, &one) ||
+        !snn_add(all.held, one.held, &all.held) || !snn_add(all.entries, one.entries, &all.entries) ||
+        !snn_add(all.ends, one.ends, &all.ends) || !snn_add(all.columns, one.columns, &all.columns) ||
+        !snn_add(all.offsets, one.offsets, &all.offsets))
       return false;
+    if (one.spans > most->spans) most->spans = one.spans;
   }
   if (all.held > most->held) most->held = all.held;
   if (all.entries > most->entries) most->entries = all.entries;
   if (all.ends > most->ends) most->ends = all.ends;
-  if (all.spans > most->spans) most->spans = all.spans;
+  if (all.columns > most->columns) most->columns = all.columns;
+  if (all.offsets > most->offsets) most->offsets = all.offsets;
   return true;
 }
 
 /* The most that any layer asks of a thread's scratch. */
 static snn_status make_scratch(snn_int8_sim *s, uint32_t threads, uint32_t chunk, snn_error *err) {
-  size_t rows = 1, window = 1, ready = 1;
-  snn_int8_lists_size lists = {1, 1, 1, 1};
+  size_t window = 1, ready = 1;
+  snn_int8_lists_size lists = {1, 1, 1, 1, 1, 1};
   for (uint32_t i = 0; i < s->plan->n_stages; i++) {
     const snn_int8_layer *layer = &s->model->layers[i];
     if (!measure_lists(s, layer, chunk, &lists)) return too_large(err);
     for (uint32_t t = 0; t < layer->n_terms; t++) {
       const snn_int8_term *term = &layer->terms[t];
       if (!term->is_conv || term->is_grouped) continue;
-      size_t here = (size_t)term->conv.kernel_h * term->columns, events;
-      if (!snn_mul(here * term->conv.in_c, s->model->multiplicity[term->source], &events) || events > 1 << 26)
-        return too_large(err);
-      if (events > rows) rows = events;
       const size_t bytes = snn_int8_window_bytes(s->model, term);
       if (bytes > window) window = bytes;
       if (bytes && (size_t)layer->groups * SNN_LANES * chunk > ready) ready = (size_t)layer->groups * SNN_LANES * chunk;
@@ -116,14 +115,16 @@ static snn_status make_scratch(snn_int8_sim *s, uint32_t threads, uint32_t chunk
   s->scratch = snn_arena_alloc(&s->arena, threads, sizeof *s->scratch);
   for (uint32_t i = 0; s->scratch && i < threads; i++) {
     snn_int8_scratch *x = &s->scratch[i];
-    x->rows = snn_arena_alloc(&s->arena, rows + SNN_EVENT_SLACK, sizeof *x->rows);
-    x->spans = snn_arena_alloc(&s->arena, lists.spans, sizeof *x->spans);
+    x->lists.spans = snn_arena_alloc(&s->arena, lists.spans, sizeof *x->lists.spans);
+    x->lists.offsets = snn_arena_alloc(&s->arena, lists.offsets, sizeof *x->lists.offsets);
     x->lists.held = snn_arena_alloc(&s->arena, lists.held, sizeof *x->lists.held);
     x->lists.ends = snn_arena_alloc(&s->arena, lists.ends, sizeof *x->lists.ends);
+    x->lists.columns = snn_arena_alloc(&s->arena, lists.columns, sizeof *x->lists.columns);
     x->lists.entries = snn_arena_alloc(&s->arena, lists.entries, sizeof *x->lists.entries);
     x->window = snn_arena_alloc(&s->arena, window, 1);
     x->ready = snn_arena_alloc(&s->arena, ready, sizeof *x->ready);
-    if (!x->rows || !x->spans || !x->lists.held || !x->lists.ends || !x->lists.entries || !x->window || !x->ready)
+    if (!x->lists.spans || !x->lists.offsets || !x->lists.held || !x->lists.ends || !x->lists.columns ||
+        !x->lists.entries || !x->window || !x->ready)
       return snn_fail_memory(err, "a simulation session");
   }
   return s->scratch ? SNN_OK : snn_fail_memory(err, "a simulation session");

@@ -262,17 +262,12 @@ static snn_int8_neurons neurons_of(const snn_int8_context *ctx, const item *it, 
 
 /* The sums of an item: a convolution's spikes of either sign. */
 static uint32_t find_sums(stage_run *run, const item *it, snn_int8_sum *sums) {
-  snn_int8_span *spans = run->ctx->scratch->spans;
   uint32_t n = 0;
   for (uint32_t k = 0; k < run->n_lists; k++)
     for (uint32_t sign = 0; sign < snn_int8_signs(run->ctx->layout); sign++) {
       const snn_int8_term *term = run->lists[k].term;
-      const size_t rows = (size_t)term->conv.kernel_h * term->columns * term->conv.in_c;
-      const uint32_t found =
-          snn_int8_lists_spans(run->ctx, &run->lists[k], it->y, it->x * it->layer->unroll, sign, run->n_steps, spans);
-      sums[n++] = (snn_int8_sum){term->weights + it->block * rows * lanes_of(it), spans, run->lists[k].stride, found,
-                                 sign == 1};
-      spans += found;
+      sums[n] = snn_int8_lists_sum(run->ctx, &run->lists[k], it->y, it->x, sign, run->n_steps);
+      sums[n++].weights = term->weights + it->block * snn_int8_rows(term) * lanes_of(it);
     }
   return n;
 }
@@ -312,11 +307,7 @@ static void run_item(stage_run *run, const item *it) {
   snn_int8_wire wires[MOST_WIRES];
   uint64_t arriving[MOST_WIRES * MOST_STEPS * SNN_INT8_GROUPS];
   uint64_t plus[MOST_STEPS * SNN_INT8_GROUPS], minus[MOST_STEPS * SNN_INT8_GROUPS];
-  snn_int8_sources from = {.groups = it->layer->groups,
-                           .ready = find_ready(run, it),
-                           .sums = sums,
-                           .wires = wires,
-                           .rows = ctx->scratch->rows};
+  snn_int8_sources from = {.groups = it->layer->groups, .ready = find_ready(run, it), .sums = sums, .wires = wires};
   from.n_sums = from.ready ? run->n_lists : find_sums(run, it, sums);
   const int32_t *constant = constant_of(ctx, it);
   const uint32_t groups = it->layer->groups;
@@ -352,7 +343,7 @@ static void begin_stage(stage_run *run, uint32_t index) {
   for (uint32_t k = 0; k < layer->n_terms; k++) {
     const snn_int8_term *term = &layer->terms[k];
     if (term->is_conv && !term->is_grouped)
-      run->lists[run->n_lists++] = snn_int8_lists_begin(run->ctx, term, &room);
+      run->lists[run->n_lists++] = snn_int8_lists_begin(run->ctx, layer, term, &room);
     else if (term->is_conv || snn_int8_kind_of(run->ctx, term->source) != SNN_INT8_SPIKES)
       run->by_kernel = false;
     else

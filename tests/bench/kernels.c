@@ -136,28 +136,28 @@ static void measure(const snn_kernels *k, kernel which, const layer *l, const ar
 
 /* Rows of int8 weights, as many a position as spikes fall into its receptive field; accumulates count all lanes. */
 static bool measure_int8(const snn_int8_kernels *k, const layer *l, uint32_t percent) {
-  const uint32_t n_rows = l->kernel * l->kernel * l->in, n = n_rows * percent / 100;
+  const uint32_t n_rows = l->kernel * l->kernel * l->in, n = n_rows * percent / 100 / SNN_QUAD * SNN_QUAD;
   const uint32_t all = snn_words(l->out), groups = all < SNN_INT8_GROUPS ? all : SNN_INT8_GROUPS;
   const size_t lanes = (size_t)groups * SNN_LANES, bytes = n_rows * lanes, positions = (size_t)l->side * l->side;
   int8_t *weights = aligned_alloc(64, bytes);
   int32_t *acc = aligned_alloc(64, lanes * sizeof *acc);
-  uint32_t *rows = malloc((positions * n + 1) * sizeof *rows), state = 97531;
+  uint32_t *offsets = malloc((positions * n + 1) * sizeof *offsets), state = 97531;
   uint64_t best = UINT64_MAX;
-  if (!weights || !acc || !rows) return false;
+  if (!weights || !acc || !offsets) return false;
   for (size_t i = 0; i < bytes; i++) weights[i] = (int8_t)draw(&state);
   for (size_t i = 0; i < positions * n; i++) /* ascending, as they are listed */
-    rows[i] = (uint32_t)(i % n) * (n_rows / n) + draw(&state) % (n_rows / n);
+    offsets[i] = (uint32_t)lanes * ((uint32_t)(i % n) * (n_rows / n) + draw(&state) % (n_rows / n));
   for (int r = 0; r <= REPETITIONS; r++) {
     const uint64_t begin = snn_clock_ns();
     for (uint32_t block = 0; block < all; block += groups)
-      for (size_t p = 0; p < positions; p++) k->add_rows(weights, groups, rows + p * n, n, false, acc);
+      for (size_t p = 0; p < positions; p++) k->add_rows(weights, groups, offsets + p * n, n, false, acc);
     const uint64_t ns = snn_clock_ns() - begin;
     if (r && ns < best) best = ns;
   }
   print(k->name, "int8_rows", l, percent, best, positions * n * ((all + groups - 1) / groups) * lanes);
   free(weights);
   free(acc);
-  free(rows);
+  free(offsets);
   return true;
 }
 

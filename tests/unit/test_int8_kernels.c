@@ -62,28 +62,29 @@ static void check_rows(weights kind, uint32_t groups, uint32_t n) {
   int8_t w[ROWS * SNN_INT8_GROUPS * SNN_LANES];
   for (uint32_t i = 0; i < ROWS * lanes; i++) w[i] = draw_weight(kind, i);
   int8_t *packed = pack(w, ROWS, groups);
-  uint32_t *rows = malloc(n ? n * sizeof *rows : 1);
+  uint32_t *rows = malloc(n ? n * sizeof *rows : 1), *offsets = malloc(n ? n * sizeof *offsets : 1);
   int32_t *want = exactly(lanes, sizeof *want), *got = exactly(lanes, sizeof *got);
-  for (uint32_t i = 0; i < n; i++) rows[i] = draw(ROWS);
+  for (uint32_t i = 0; i < n; i++) offsets[i] = (rows[i] = draw(ROWS)) * lanes;
   for (int add = 0; add < 2; add++) FOR_TABLES(k) {
       for (uint32_t l = 0; l < lanes; l++) want[l] = got[l] = (int32_t)draw(1000) - 500;
       for (uint32_t l = 0; l < lanes; l++) {
         if (!add) want[l] = 0;
         for (uint32_t i = 0; i < n; i++) want[l] += w[rows[i] * lanes + l];
       }
-      k->add_rows(packed, groups, rows, n, add == 1, got);
+      k->add_rows(packed, groups, offsets, n, add == 1, got);
       if (memcmp(want, got, lanes * sizeof *got) != 0)
         fail_msg("%s: %u rows of %u groups, weights %d, add %d: another sum", k->name, n, groups, (int)kind, add);
     }
   free(packed);
   free(rows);
+  free(offsets);
   free(want);
   free(got);
 }
 
 static void test_rows(void **state) {
   (void)state;
-  static const uint32_t counts[] = {0, 1, 2, 3, 15, 16, 17, 255, 256, 257, 511, 512, 513, 1500};
+  static const uint32_t counts[] = {0, 4, 8, 12, 16, 20, 252, 256, 260, 508, 512, 516, 1500};
   seed = 1;
   for (uint32_t groups = 1; groups <= SNN_INT8_GROUPS; groups++)
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) check_rows(RANDOM, groups, counts[i]);
@@ -92,7 +93,7 @@ static void test_rows(void **state) {
 /* Nothing overflows, however many spikes of the largest weights come: the widening is what this would miss. */
 static void test_rows_worst_case(void **state) {
   (void)state;
-  static const uint32_t counts[] = {255, 256, 257, 258, 259, 512, 4608, 25088};
+  static const uint32_t counts[] = {252, 256, 260, 264, 512, 4608, 25088};
   seed = 2;
   for (int kind = MOST; kind < WEIGHTS; kind++)
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) check_rows((weights)kind, 1 + draw(3), counts[i]);
@@ -128,61 +129,110 @@ static void test_list(void **state) {
     }
 }
 
-/* Listed spikes of two convolutions, of which one takes its rows away, over some spans and steps. */
-enum { SPANS = 3, STEPS = 4, ROWS = 40 };
+/* Cells of some spans, at borders and overlapping too: what is joined, filled up with zeros. Spans hold what their
+ * density says, so that cells are shorter and longer than what a table takes at a time. */
+static void check_join(uint32_t density, uint32_t reach, uint32_t row_bytes) {
+  enum { COLUMNS = 6, SPANS = 3, CHANNELS = 80 };
+  uint32_t ends[SPANS][COLUMNS + 1], begin[COLUMNS], end[COLUMNS], n = 0, want_ends[COLUMNS], got_ends[COLUMNS];
+  uint16_t *entries = malloc((SPANS * COLUMNS * CHANNELS + SNN_EVENT_SLACK) * sizeof *entries);
+  uint32_t *want = malloc((SPANS * COLUMNS * COLUMNS * CHANNELS + 4 * COLUMNS + SNN_EVENT_SLACK) * sizeof *want),
+           at = 12;
+  snn_int8_span spans[SPANS];
+  for (uint32_t j = 0; j < SPANS; j++) {
+    spans[j] = (snn_int8_span){entries, ends[j], draw(1 << 20) - (1 << 19)}; /* below 0 as well */
+    ends[j][0] = n;
+    for (uint32_t x = 0; x < COLUMNS; x++) {
+      for (uint32_t c = 0; c < CHANNELS; c++)
+        if (draw(100) < density) entries[n++] = (uint16_t)draw(1 << 16);
+      ends[j][x + 1] = n;
+    }
+  }
+  for (uint32_t i = 0; i < COLUMNS; i++) {
+    begin[i] = i;
+    end[i] = i + reach < COLUMNS ? i + reach : COLUMNS;
+  }
+  const snn_int8_cells cells = {spans, begin, end, draw(SPANS + 1), COLUMNS, draw(40), draw(90), draw(90), row_bytes};
+  for (uint32_t i = 0; i < COLUMNS; i++) {
+    for (uint32_t j = 0; j < cells.n_spans; j++)
+      for (uint32_t k = ends[j][begin[i]]; k < ends[j][end[i]]; k++)
+        want[at++] = (spans[j].first + entries[k] - i * cells.back) * row_bytes;
+    for (; at % 4; at++) want[at] = (cells.zero + i * cells.pitch) * row_bytes;
+    want_ends[i] = at;
+  }
+  FOR_TABLES(k) {
+    uint32_t *got = malloc((at + SNN_EVENT_SLACK) * sizeof *got);
+    if (k->join(&cells, got, 12, got_ends) != at || memcmp(got_ends, want_ends, sizeof want_ends) != 0 ||
+        memcmp(got + 12, want + 12, (at - 12) * sizeof *want) != 0)
+      fail_msg("%s: density %u, %u columns a cell, rows of %u bytes: joined otherwise", k->name, density, reach,
+               row_bytes);
+    free(got);
+  }
+  free(entries);
+  free(want);
+}
+
+static void test_join(void **state) {
+  (void)state;
+  seed = 11;
+  for (uint32_t density = 0; density <= 100; density += 10)
+    for (uint32_t reach = 1; reach <= 4; reach++) check_join(density, reach, SNN_LANES * (1 + draw(SNN_INT8_GROUPS)));
+}
+
+/* Listed spikes of a convolution over some steps, offsets that count from before the weights among them. */
+enum { STEPS = 4, ROWS = 40 };
 
 typedef struct listed {
-  uint16_t *entries;
-  uint32_t ends[SPANS][STEPS][2], n;
-  snn_int8_span spans[SPANS];
+  uint32_t *offsets, ends[STEPS][2], rows;
+  int64_t first;
   int8_t *w, *packed; /* [ROWS][lanes] */
 } listed;
 
 static void make_listed(listed *l, uint32_t groups, uint32_t most, weights kind) {
-  l->w = malloc((size_t)ROWS * groups * SNN_LANES);
-  for (uint32_t i = 0; i < ROWS * groups * SNN_LANES; i++) l->w[i] = draw_weight(kind, i);
+  const uint32_t lanes = groups * SNN_LANES, back = draw(100);
+  l->w = malloc((size_t)ROWS * lanes);
+  for (uint32_t i = 0; i < ROWS * lanes; i++) l->w[i] = draw_weight(kind, i);
   l->packed = pack(l->w, ROWS, groups);
-  l->n = 0;
-  l->entries = malloc((SPANS * STEPS * most + SNN_EVENT_SLACK) * sizeof *l->entries);
-  for (uint32_t j = 0; j < SPANS; j++) {
-    const uint32_t first = draw(1 << 20) - (1 << 19); /* below 0 as well: sums are modulo 2^32 */
-    l->spans[j] = (snn_int8_span){l->entries, &l->ends[j][0][0], &l->ends[j][0][1], 0 - (first & 0xffff)};
-    for (uint32_t t = 0; t < STEPS; t++) {
-      l->ends[j][t][0] = l->n;
-      for (uint32_t i = draw(2) ? draw(most + 1) : most; i > 0; i--)
-        l->entries[l->n++] = (uint16_t)((first & 0xffff) < 0xffff - ROWS ? (first & 0xffff) + draw(ROWS) : 0);
-      l->ends[j][t][1] = l->n;
-    }
-    if ((first & 0xffff) >= 0xffff - ROWS) l->spans[j].first = 0; /* all of them row 0 */
+  l->offsets = malloc((STEPS * (most + 1)) * sizeof *l->offsets);
+  l->first = -(int64_t)back * lanes;
+  l->rows = back;
+  uint32_t n = 0;
+  for (uint32_t t = 0; t < STEPS; t++) {
+    l->ends[t][0] = n;
+    for (uint32_t i = (draw(2) ? draw(most + 1) : most) / SNN_QUAD * SNN_QUAD; i > 0; i--)
+      l->offsets[n++] = (back + draw(ROWS)) * lanes;
+    l->ends[t][1] = n;
   }
 }
 
+static snn_int8_sum sum_of(const listed *l, bool negative) {
+  return (snn_int8_sum){l->packed, l->offsets, &l->ends[0][0], &l->ends[0][1], l->first, 2, negative};
+}
+
 static void free_listed(listed *l) {
-  free(l->entries);
+  free(l->offsets);
   free(l->w);
   free(l->packed);
 }
 
 static int32_t naive_current(const listed *l, const snn_int8_sum *sum, uint32_t lanes, uint32_t lane, uint32_t t) {
   int32_t total = 0;
-  for (uint32_t j = 0; j < sum->n_spans; j++)
-    for (uint32_t i = l->ends[j][t][0]; i < l->ends[j][t][1]; i++)
-      total += l->w[(size_t)(l->entries[i] + l->spans[j].first) * lanes + lane];
+  for (uint32_t i = l->ends[t][0]; i < l->ends[t][1]; i++)
+    total += l->w[(size_t)(l->offsets[i] / lanes - l->rows) * lanes + lane];
   return sum->negative ? -total : total;
 }
 
+/* Two convolutions, of which one takes its rows away. */
 static void check_currents(uint32_t groups, uint32_t most, weights kind) {
   listed l[2];
   snn_int8_sum sums[2];
   const uint32_t lanes = groups * SNN_LANES;
   for (uint32_t k = 0; k < 2; k++) {
     make_listed(&l[k], groups, most, kind);
-    sums[k] = (snn_int8_sum){l[k].packed, l[k].spans, 2, draw(SPANS + 1), k == 1};
+    sums[k] = sum_of(&l[k], k == 1);
   }
-  uint32_t *rows = malloc((SPANS * most + SNN_EVENT_SLACK) * sizeof *rows);
   int32_t *got = exactly(lanes, sizeof *got);
   for (uint32_t which = 0; which < 3; which++) { /* one, the other, both */
-    snn_int8_sources from = {.groups = groups, .n_sums = 1 + (which == 2), .sums = sums + (which == 1), .rows = rows};
+    snn_int8_sources from = {.groups = groups, .n_sums = 1 + (which == 2), .sums = sums + (which == 1)};
     for (uint32_t t = 0; t < STEPS; t++) FOR_TABLES(k) {
         memset(got, 0x55, lanes * sizeof *got);
         k->currents(&from, t, got);
@@ -196,13 +246,12 @@ static void check_currents(uint32_t groups, uint32_t most, weights kind) {
   }
   free_listed(&l[0]);
   free_listed(&l[1]);
-  free(rows);
   free(got);
 }
 
 static void test_currents(void **state) {
   (void)state;
-  static const uint32_t most[] = {0, 1, 3, 15, 31, 32, 33, 64, 90, 300};
+  static const uint32_t most[] = {0, 4, 8, 16, 64, 252, 256, 260, 600};
   seed = 8;
   for (size_t i = 0; i < sizeof most / sizeof *most; i++)
     for (uint32_t groups = 1; groups <= SNN_INT8_GROUPS; groups += 1 + groups / 4)
@@ -355,20 +404,20 @@ static void test_fire(void **state) {
 
 /* Steps in one call are those of `currents`, `add_spikes` and `fire` of the reference; with sums made before, too. */
 static void check_steps(snn_int8_reset model, uint32_t groups, uint32_t n_sums, uint32_t n_wires) {
-  const uint32_t lanes = groups * SNN_LANES;
+  const uint32_t lanes = groups * SNN_LANES, most = draw(8) ? 20 : 600;
   layer n = make_layer(groups);
   listed l;
-  make_listed(&l, groups, 20, RANDOM);
-  uint32_t *rows = malloc((SPANS * 20 + SNN_EVENT_SLACK) * sizeof *rows);
+  make_listed(&l, groups, most, RANDOM);
   int32_t *ready = exactly((size_t)STEPS * lanes, sizeof *ready);
   int32_t *amount = exactly(lanes, sizeof *amount), *acc = exactly(lanes, sizeof *acc),
           *more = exactly(lanes, sizeof *more), *v = exactly(lanes, sizeof *v), *balance = exactly(lanes, sizeof *v);
   uint64_t bits[2][STEPS * SNN_INT8_GROUPS];
   for (uint32_t i = 0; i < lanes; i++) amount[i] = (int32_t)draw(500);
   for (uint32_t i = 0; i < 2 * STEPS * SNN_INT8_GROUPS; i++) bits[i % 2][i / 2] = (uint64_t)draw(1u << 31) << draw(33);
-  const snn_int8_sum sums[2] = {{l.packed, l.spans, 2, SPANS, false}, {l.packed, l.spans, 2, 1, true}};
+  const bool negative = draw(2);
+  const snn_int8_sum sums[2] = {sum_of(&l, negative), sum_of(&l, !negative)};
   const snn_int8_wire wires[2] = {{bits[0], amount, false}, {bits[1], amount, true}};
-  const snn_int8_sources from = {groups, n_sums, n_wires, sums, wires, rows, NULL};
+  const snn_int8_sources from = {groups, n_sums, n_wires, sums, wires, NULL};
   const uint64_t valid = draw(2) ? ~0ull : (1ull << draw(64)) - 1;
   uint64_t plus[STEPS * SNN_INT8_GROUPS], minus[STEPS * SNN_INT8_GROUPS];
   uint64_t want_plus[STEPS * SNN_INT8_GROUPS], want_minus[STEPS * SNN_INT8_GROUPS];
@@ -391,7 +440,7 @@ static void check_steps(snn_int8_reset model, uint32_t groups, uint32_t n_sums, 
   }
   memcpy(v, n.p.v, lanes * sizeof *v);
   memcpy(balance, n.p.balance, lanes * sizeof *v);
-  const snn_int8_sources made = {groups, n_sums, n_wires, NULL, wires, NULL, ready};
+  const snn_int8_sources made = {groups, n_sums, n_wires, NULL, wires, ready};
   for (uint32_t way = 0; way < 1 + (n_sums > 0); way++) FOR_TABLES(k) {
       memcpy(n.p.v, n.v, lanes * sizeof *v);
       memcpy(n.p.balance, n.balance, lanes * sizeof *v);
@@ -404,7 +453,7 @@ static void check_steps(snn_int8_reset model, uint32_t groups, uint32_t n_sums, 
         fail_msg("%s%s: model %d, %u groups, %u sums, %u wires: other steps", k->name, way ? ", sums made before" : "",
                  (int)model, groups, n_sums, n_wires);
     }
-  void *const arrays[] = {rows, ready, amount, acc, more, v, balance};
+  void *const arrays[] = {ready, amount, acc, more, v, balance};
   for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) free(arrays[i]);
   free_listed(&l);
   free_layer(&n);
@@ -502,6 +551,7 @@ int main(void) {
       cmocka_unit_test(test_quantise), cmocka_unit_test(test_popcount),
       cmocka_unit_test(test_tables),   cmocka_unit_test(test_currents),
       cmocka_unit_test(test_rounding), cmocka_unit_test(test_steps),
+      cmocka_unit_test(test_join),
   };
   return cmocka_run_group_tests_name("int8_kernels", tests, NULL, NULL);
 }
