@@ -250,6 +250,19 @@ static bool find_reach(maker *k, snn_int8_term *term) {
   return term->pooled_reach_h && term->pooled_reach_w;
 }
 
+/* Groups of a block: as many as a call takes, but no more weights than stay in a core's second cache beside the next
+ * block's, which are fetched while these are used. */
+static uint32_t block_groups(const snn_stage *stage) {
+  enum { BLOCK_BYTES = 640 << 10 };
+  uint32_t groups = SNN_INT8_GROUPS;
+  for (uint32_t t = 0; t < stage->n_terms; t++) {
+    const snn_conv_args *a = &stage->terms[t].conv;
+    if (!stage->terms[t].is_conv) continue;
+    while (groups > 1 && (size_t)a->kernel_h * a->kernel_w * a->in_c * groups * SNN_LANES > BLOCK_BYTES) groups /= 2;
+  }
+  return groups;
+}
+
 static snn_status make_conv(maker *k, const snn_stage *stage, const snn_int8_layer *layer, const snn_term *from,
                             snn_int8_term *to) {
   const snn_conv_args *a = &from->conv;
@@ -315,7 +328,8 @@ static snn_status make_layer(maker *k, const snn_stage *stage, snn_int8_layer *l
   layer->unroll = unroll_of(stage);
   layer->sites_w = (stage->shape.w + layer->unroll - 1) / layer->unroll;
   uint32_t groups = snn_words(layer->unroll * stage->shape.c);
-  layer->blocks = (groups + SNN_INT8_BLOCK_GROUPS - 1) / SNN_INT8_BLOCK_GROUPS;
+  const uint32_t most = block_groups(stage);
+  layer->blocks = (groups + most - 1) / most;
   layer->groups = (groups + layer->blocks - 1) / layer->blocks;
   layer->lanes = layer->blocks * layer->groups * SNN_LANES;
   snn_int8_term *terms = snn_arena_alloc(&k->m->arena, stage->n_terms, sizeof *terms);

@@ -5,8 +5,6 @@
 #include "graph/stored.h"
 #include "sim/int8_model.h"
 
-enum { SNN_INT8_BLOCK_GROUPS = SNN_INT8_GROUPS }; /* of a block at most: long rows are what memory gives fastest */
-
 /* unit[o] = max(unit[o], largest |w * amplitude| of output channel o, divided by 127). `stored`: where the weights come
  * from unless they are floats. */
 void snn_int8_widest(const snn_conv_args *a, const snn_stored *stored, const float *amplitude, uint32_t threads,

@@ -1,6 +1,7 @@
-/* Running the integer stages that sum terms. Work is shared out by block of lanes first, then by site, so that a thread
- * meets few blocks and their weights stay in its cache; all steps of a chunk are done at a site before the next. Which
- * thread does an item changes nothing: an item reads what earlier stages left and writes what is its alone. */
+/* Running the integer stages that sum terms. Work is handed out by block of lanes first, then by row of sites, so that
+ * a thread meets few blocks and their weights stay in its cache, and lists few rows; all steps of a chunk are done at a
+ * site before the next. While it works at a block, a thread has the weights of the one after it fetched. Which thread
+ * does an item changes nothing: an item reads what earlier stages left and writes what is its alone. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,14 +29,71 @@ typedef struct item {
   const snn_int8_layer *layer;
 } item;
 
-static item item_of(const snn_int8_context *ctx, uint32_t index, size_t i) {
-  item it = {.index = index, .stage = &ctx->sim->plan->stages[index], .layer = &ctx->sim->model->layers[index]};
-  size_t sites = (size_t)it.stage->shape.h * it.layer->sites_w;
-  it.block = (uint32_t)(i / sites);
-  it.site = i % sites;
-  it.y = (uint32_t)(it.site / it.layer->sites_w);
-  it.x = (uint32_t)(it.site % it.layer->sites_w);
+/* Unit `unit` of a stage is a row of sites and a block: its item x. */
+static item item_of(const snn_int8_context *ctx, uint32_t index, uint32_t unit, uint32_t x) {
+  item it = {.index = index, .stage = &ctx->sim->plan->stages[index], .layer = &ctx->sim->model->layers[index], .x = x};
+  it.block = unit / it.stage->shape.h;
+  it.y = unit % it.stage->shape.h;
+  it.site = (size_t)it.y * it.layer->sites_w + x;
   return it;
+}
+
+/* Units of a stage, and this rank's share of them. */
+static uint32_t units_of(const snn_int8_context *ctx, uint32_t index, size_t *begin, size_t *end) {
+  const uint32_t units = ctx->sim->model->layers[index].blocks * ctx->sim->plan->stages[index].shape.h;
+  snn_team_share(ctx->constant.team, units, begin, end);
+  return units;
+}
+
+/* Where a block's weights begin, of the first convolution that has some in blocks; NULL: none has. */
+static const int8_t *block_weights(const snn_int8_layer *layer, uint32_t block, size_t *bytes) {
+  for (uint32_t k = 0; k < layer->n_terms; k++) {
+    const snn_int8_term *term = &layer->terms[k];
+    *bytes = snn_int8_rows(term) * layer->groups * SNN_LANES;
+    if (term->is_conv && !term->is_grouped) return term->weights + block * *bytes;
+  }
+  return NULL;
+}
+
+/* The weights that this rank uses after those of block `block`: the next one's, or those of the next stage's first. */
+static const int8_t *weights_after(const snn_int8_context *ctx, uint32_t index, uint32_t block, size_t end,
+                                   size_t *bytes) {
+  const snn_plan *plan = ctx->sim->plan;
+  if ((size_t)(block + 1) * plan->stages[index].shape.h < end)
+    return block_weights(&ctx->sim->model->layers[index], block + 1, bytes);
+  size_t begin = 0, behind = 0;
+  do index++;
+  while (index < plan->n_stages && !ctx->sim->model->layers[index].lanes);
+  if (index < plan->n_stages) units_of(ctx, index, &begin, &behind);
+  return begin < behind
+             ? block_weights(&ctx->sim->model->layers[index], (uint32_t)(begin / plan->stages[index].shape.h), bytes)
+             : NULL;
+}
+
+/* What is to be fetched while a unit is worked at, in cache lines: its part of the next weights. */
+typedef struct ahead {
+  const int8_t *weights;
+  size_t n;
+} ahead;
+
+static ahead ahead_of(const snn_int8_context *ctx, uint32_t index, uint32_t unit) {
+  enum { LINE = 64 };
+  const uint32_t height = ctx->sim->plan->stages[index].shape.h, block = unit / height;
+  size_t begin, end, bytes = 0;
+  units_of(ctx, index, &begin, &end);
+  if (unit < begin || unit >= end) return (ahead){0}; /* somebody else's */
+  const int8_t *weights = weights_after(ctx, index, block, end, &bytes);
+  const size_t first = (size_t)block * height > begin ? (size_t)block * height : begin,
+               last = (size_t)(block + 1) * height < end ? (size_t)(block + 1) * height : end;
+  const size_t from = bytes / LINE * (unit - first) / (last - first),
+               to = bytes / LINE * (unit + 1 - first) / (last - first);
+  return (ahead){weights + from * LINE, weights ? to - from : 0};
+}
+
+static void fetch(const ahead *a, uint32_t part, uint32_t parts) {
+  enum { LINE = 64, SECOND_CACHE = 2 };
+  for (size_t i = a->n * part / parts; i < a->n * (part + 1) / parts; i++)
+    __builtin_prefetch(a->weights + i * LINE, 0, SECOND_CACHE);
 }
 
 static uint32_t lanes_of(const item *it) {
@@ -368,15 +426,19 @@ void snn_int8_stage_run(const snn_int8_context *ctx, uint32_t index, uint32_t n_
     return;
   }
   size_t begin, end;
-  uint32_t spikes[MOST_STEPS] = {0};
+  uint32_t unit, spikes[MOST_STEPS] = {0};
   uint64_t total = 0;
   stage_run run = {.ctx = ctx, .n_steps = n_steps, .spikes = spikes};
   begin_stage(&run, index);
-  snn_team_share(ctx->constant.team, (size_t)layer->blocks * stage->shape.h * layer->sites_w, &begin, &end);
-  for (size_t i = begin; i < end; i++) {
-    snn_stand_back(ctx->constant.team.courtesy);
-    const item it = item_of(ctx, index, i);
-    run_item(&run, &it);
+  snn_work work = snn_team_work(ctx->constant.team, units_of(ctx, index, &begin, &end));
+  while (snn_team_take(&work, &unit)) {
+    const ahead next = ahead_of(ctx, index, unit);
+    for (uint32_t x = 0; x < layer->sites_w; x++) {
+      snn_stand_back(ctx->constant.team.courtesy);
+      fetch(&next, x, layer->sites_w);
+      const item it = item_of(ctx, index, unit, x);
+      run_item(&run, &it);
+    }
   }
   for (uint32_t t = 0; t < n_steps; t++)
     if (ctx->constant.counts_steps)

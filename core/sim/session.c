@@ -125,9 +125,10 @@ snn_status snn_session_create(const snn_network *net, const snn_session_options 
   if (status == SNN_OK) {
     s->together = o.together ? o.together : best_together(s);
     s->lanes = calloc((size_t)s->together * s->threads, sizeof *s->lanes);
+    s->meeting.shares = calloc(s->threads, sizeof *s->meeting.shares);
     s->initial = calloc(net->n_nodes, sizeof *s->initial);
     s->weights_init = calloc(net->n_nodes, sizeof *s->weights_init);
-    if (!s->lanes || !s->initial || !s->weights_init) status = snn_fail_memory(err, "a simulation session");
+    if (!s->lanes || !s->meeting.shares || !s->initial || !s->weights_init) status = snn_fail_memory(err, "a simulation session");
   }
   for (uint32_t i = 0; status == SNN_OK && s->lanes && i < s->together * s->threads; i++)
     status = create_lane(s, &s->lanes[i], err);
@@ -150,6 +151,7 @@ void snn_session_free(snn_session *s) {
     free(s->lanes[i].pace.row);
   }
   free(s->lanes);
+  free(s->meeting.shares);
   free(s->initial);
   free(s->weights_init);
   snn_weights_scratch_free(&s->weights_scratch);
