@@ -56,7 +56,7 @@ typedef struct snn_drive {
 /* The counters an engine adds to: slot k of them where steps are told apart, else slot 0. */
 bool snn_drive_counts_steps(const snn_run_options *options);
 
-enum { SNN_MOST_TOGETHER = 8 }; /* images */
+enum { SNN_MOST_TOGETHER = SNN_HANDFUL_MOST }; /* images */
 
 /* Simulate n images side by side, up to SNN_MOST_TOGETHER, each of which goes its own way through time: a stage runs
  * for all of them before the next one starts, so that its weights come from memory once. The drives differ in engine

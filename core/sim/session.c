@@ -20,6 +20,7 @@
 #include "sim/initial.h"
 #include "sim/int8.h"
 #include "sim/reference.h"
+#include "sim/run_check.h"
 
 enum { DEFAULT_CHUNK = 16, DEFAULT_INT8_CHUNK = 32, MAX_CHUNK = SNN_INT8_MOST_CHUNK, MAX_THREADS = 1024 };
 enum { BEST_TOGETHER = 4 }; /* images, where weights come from beyond a core's cache */
@@ -128,7 +129,8 @@ snn_status snn_session_create(const snn_network *net, const snn_session_options 
     s->meeting.shares = calloc(s->threads, sizeof *s->meeting.shares);
     s->initial = calloc(net->n_nodes, sizeof *s->initial);
     s->weights_init = calloc(net->n_nodes, sizeof *s->weights_init);
-    if (!s->lanes || !s->meeting.shares || !s->initial || !s->weights_init) status = snn_fail_memory(err, "a simulation session");
+    if (!s->lanes || !s->meeting.shares || !s->initial || !s->weights_init)
+      status = snn_fail_memory(err, "a simulation session");
   }
   for (uint32_t i = 0; status == SNN_OK && s->lanes && i < s->together * s->threads; i++)
     status = create_lane(s, &s->lanes[i], err);
@@ -168,56 +170,6 @@ void snn_session_watch(snn_session *s, const snn_watch *watch) {
 
 uint32_t snn_session_threads(const snn_session *s) {
   return s->threads;
-}
-
-/* Early stops, budgets and traces look at single steps of one run. */
-static snn_status check_stepping(const snn_run_options *run, const snn_run_stats *stats, snn_error *err) {
-  const char *field = run->stop_patience            ? "stop"
-                      : run->budget_ns              ? "budget_ms"
-                      : stats && stats->step_scores ? "trace"
-                                                    : NULL;
-  if (run->stop_patience && !(run->stop_margin >= 0 && run->stop_margin <= 1))
-    return snn_fail(err, SNN_ERR_ARGUMENT, "stop", "a margin of %g is out of range; 0 to 1", (double)run->stop_margin);
-  if (field && snn_neuron_model_get(run->neuron)->whole_run)
-    return snn_fail(err, SNN_ERR_ARGUMENT, field, "neuron %s runs all timesteps at once and has no steps between",
-                    snn_neuron_name(run->neuron));
-  if ((run->stop_patience || run->budget_ns) && run->checkpoints && run->n_checkpoints > 1)
-    return snn_fail(err, SNN_ERR_ARGUMENT, field, "a run that may end early has no checkpoints before its end");
-  return SNN_OK;
-}
-
-static snn_status check_options(const snn_network *net, const snn_run_options *run, const snn_run_stats *stats,
-                                snn_error *err) {
-  if (run->timesteps < 1 || run->timesteps > SNN_MAX_TIMESTEPS)
-    return snn_fail(err, SNN_ERR_ARGUMENT, "timesteps", "%u is out of range; 1 to %d", run->timesteps,
-                    SNN_MAX_TIMESTEPS);
-  const struct {
-    const char *field;
-    unsigned value, count;
-  } choices[] = {{"neuron", run->neuron, SNN_NEURON_COUNT},
-                 {"init", run->init, SNN_INIT_COUNT},
-                 {"encoding", run->encoding, SNN_N_ENCODINGS},
-                 {"readout", run->readout, SNN_N_READOUTS},
-                 {"precision", run->precision, SNN_PRECISION_COUNT}};
-  for (size_t i = 0; i < sizeof choices / sizeof *choices; i++)
-    if (choices[i].value >= choices[i].count)
-      return snn_fail(err, SNN_ERR_ARGUMENT, choices[i].field, "value %u does not exist", choices[i].value);
-  if (snn_neuron_model_get(run->neuron)->leaks && !(run->tau > 0 && run->tau <= 1))
-    return snn_fail(err, SNN_ERR_ARGUMENT, "tau", "%g is out of range; above 0 and at most 1", (double)run->tau);
-  if (run->shift > 1) return snn_fail(err, SNN_ERR_ARGUMENT, "shift", "%u is out of range; 0 or 1", run->shift);
-  for (size_t k = 0; run->checkpoints && k < run->n_checkpoints; k++)
-    if (run->checkpoints[k] <= (k ? run->checkpoints[k - 1] : 0))
-      return snn_fail(err, SNN_ERR_ARGUMENT, "checkpoints", "they must be ascending, from 1");
-  if (run->checkpoints && (!run->n_checkpoints || run->checkpoints[run->n_checkpoints - 1] != run->timesteps))
-    return snn_fail(err, SNN_ERR_ARGUMENT, "checkpoints", "the last one must be %u, the timesteps", run->timesteps);
-  if (run->checkpoints && run->n_checkpoints > 1 && snn_neuron_model_get(run->neuron)->whole_run)
-    return snn_fail(err, SNN_ERR_ARGUMENT, "checkpoints",
-                    "neuron %s runs all timesteps at once and has no steps between", snn_neuron_name(run->neuron));
-  if (run->readout == SNN_READOUT_COUNT && !(net->output_threshold > 0))
-    return snn_fail(err, SNN_ERR_ARGUMENT, "readout",
-                    "'count' needs a threshold of the output layer, which this model file does not have; convert the "
-                    "network again, with pictures");
-  return check_stepping(run, stats, err);
 }
 
 /* A session without an integer network is told the reason again. */
@@ -288,7 +240,6 @@ typedef struct run_setup {
   const snn_run_options *options; /* with checkpoints set */
   const snn_neuron_model *neuron;
   const snn_plan *plan;
-  size_t batch;
   uint64_t began_ns; /* with a budget */
 } run_setup;
 
@@ -431,30 +382,41 @@ static size_t together(const run_setup *run, bool image_a_thread, size_t left) {
   return (left + groups - 1) / groups;
 }
 
+/* Check the options and bring the session into the state that they ask for; *run: the options in force. */
+static snn_status set_up(snn_session *s, const snn_run_options *options, const snn_run_stats *stats,
+                         snn_run_options *run, run_setup *setup, snn_error *err) {
+  const float *factors = NULL;
+  snn_status status = snn_run_check(s->net, options, stats, err);
+  if (status == SNN_OK && options->precision == SNN_PRECISION_INT8) status = check_int8(s, options, err);
+  *run = *options;
+  if (status == SNN_OK) status = set_initial(s, run, &factors, err);
+  if (status != SNN_OK) return status;
+  if (!run->checkpoints) {
+    run->checkpoints = &options->timesteps;
+    run->n_checkpoints = 1;
+  }
+  if (run->precision == SNN_PRECISION_FLOAT32) snn_graph_want_floats(s->net, s->threads);
+  if (run->precision == SNN_PRECISION_INT8) snn_int8_begin(&s->int8, run, factors, s->initial);
+  const snn_neuron_model *neuron = snn_neuron_model_get(run->neuron);
+  const snn_plan_input input = run->encoding == SNN_ENCODING_DIRECT ? SNN_PLAN_DIRECT : SNN_PLAN_ENCODED;
+  snn_plan *plan = &s->plans[plan_kind(neuron)][input];
+  if (run->precision == SNN_PRECISION_FLOAT32 && (factors || plan->is_scaled)) snn_plan_scale(plan, s->net, factors);
+  *setup = (run_setup){
+      .session = s, .options = run, .neuron = neuron, .plan = plan, .began_ns = run->budget_ns ? snn_clock_ns() : 0};
+  return SNN_OK;
+}
+
+static snn_status simulate(const run_setup *run, lane *l, snn_team team, size_t thread, const snn_job *jobs, size_t n) {
+  return run->options->precision == SNN_PRECISION_INT8 ? run_int8(run, l, team, thread, jobs, n)
+                                                       : run_float(run, l, team, jobs);
+}
+
 snn_status snn_session_run(snn_session *s, const float *images, size_t batch, const snn_run_options *options,
                            float *scores, const snn_run_stats *stats, snn_error *err) {
-  const float *factors = NULL;
-  snn_status status = check_options(s->net, options, stats, err);
-  if (status == SNN_OK && options->precision == SNN_PRECISION_INT8) status = check_int8(s, options, err);
-  snn_run_options run = *options;
-  if (status == SNN_OK) status = set_initial(s, &run, &factors, err);
+  snn_run_options run;
+  run_setup setup;
+  snn_status status = set_up(s, options, stats, &run, &setup, err);
   if (status != SNN_OK) return status;
-  if (!run.checkpoints) {
-    run.checkpoints = &options->timesteps;
-    run.n_checkpoints = 1;
-  }
-  if (run.precision == SNN_PRECISION_FLOAT32) snn_graph_want_floats(s->net, s->threads);
-  if (run.precision == SNN_PRECISION_INT8) snn_int8_begin(&s->int8, &run, factors, s->initial);
-  const snn_neuron_model *neuron = snn_neuron_model_get(run.neuron);
-  const snn_plan_input input = run.encoding == SNN_ENCODING_DIRECT ? SNN_PLAN_DIRECT : SNN_PLAN_ENCODED;
-  snn_plan *plan = &s->plans[plan_kind(neuron)][input];
-  if (run.precision == SNN_PRECISION_FLOAT32 && (factors || plan->is_scaled)) snn_plan_scale(plan, s->net, factors);
-  const run_setup setup = {.session = s,
-                           .options = &run,
-                           .neuron = neuron,
-                           .plan = plan,
-                           .batch = batch,
-                           .began_ns = run.budget_ns ? snn_clock_ns() : 0};
   const bool image_a_thread = batch >= s->threads;
   int stopped = SNN_OK; /* of any image; an int, for the atomic write below */
 #pragma omp parallel num_threads((int)s->threads)
@@ -472,8 +434,7 @@ snn_status snn_session_run(snn_session *s, const float *images, size_t batch, co
         jobs[j] = job_of(&setup, images, first + (k + j) * stride, scores, stats);
         jobs[j].out_of_time_ns = out_of_time(&setup, k, mine);
       }
-      snn_status ended = run.precision == SNN_PRECISION_INT8 ? run_int8(&setup, l, team, rank, jobs, n)
-                                                             : run_float(&setup, l, team, jobs);
+      snn_status ended = simulate(&setup, l, team, rank, jobs, n);
       if (ended != SNN_OK) {
 #pragma omp atomic write
         stopped = (int)ended;
@@ -482,6 +443,39 @@ snn_status snn_session_run(snn_session *s, const float *images, size_t batch, co
     }
   }
   return stopped_error((snn_status)stopped, err);
+}
+
+/* A handful as jobs, with its own end. */
+static snn_status simulate_handful(const run_setup *run, uint32_t thread, const snn_handful *h) {
+  snn_job jobs[SNN_HANDFUL_MOST] = {0};
+  snn_run_options options = *run->options;
+  run_setup own = *run;
+  options.cancel = h->cancel;
+  options.deadline_ns = h->deadline_ns;
+  own.options = &options;
+  for (size_t k = 0; k < h->n; k++) {
+    jobs[k] = job_of(&own, h->images[k].pixels, 0, h->images[k].scores, &h->images[k].stats);
+    jobs[k].number = h->images[k].number;
+  }
+  const snn_team alone = {.size = 1, .courtesy = options.courtesy};
+  return simulate(&own, &run->session->lanes[thread], alone, thread, jobs, h->n);
+}
+
+snn_status snn_session_feed(snn_session *s, const snn_feed *feed, const snn_run_options *options, snn_error *err) {
+  snn_run_options run;
+  run_setup setup;
+  if (options->budget_ns) return snn_fail(err, SNN_ERR_ARGUMENT, "budget_ms", "images that are fed have none");
+  snn_status status = set_up(s, options, NULL, &run, &setup, err);
+  if (status != SNN_OK) return status;
+  const size_t most = run.precision == SNN_PRECISION_INT8 ? s->together : 1;
+#pragma omp parallel num_threads((int)s->threads)
+  {
+    const uint32_t thread = (uint32_t)omp_get_thread_num();
+    snn_handful h;
+    while (feed->take(feed->context, thread, most, &h))
+      feed->ended(feed->context, thread, &h, simulate_handful(&setup, thread, &h));
+  }
+  return SNN_OK;
 }
 
 snn_status snn_session_reference(snn_session *s, const float *images, size_t batch, const snn_run_options *run,

@@ -195,6 +195,37 @@ void snn_session_free(snn_session *s);
 snn_status snn_session_run(snn_session *s, const float *images, size_t batch, const snn_run_options *run, float *scores,
                            const snn_run_stats *stats, snn_error *err);
 
+/* Images that are handed to a session one handful after the other: an image a thread, or a few side by side. */
+enum { SNN_HANDFUL_MOST = 8 };
+
+typedef struct snn_handful {
+  size_t n;
+  struct {
+    const float *pixels; /* [C,H,W] float32, normalised; borrowed, like all that follows, until `ended` */
+    uint32_t number;     /* what tells images of one seed apart */
+    float *scores;       /* [checkpoints][classes] */
+    snn_run_stats stats; /* of this image; no step_scores */
+    void *owner;         /* the feeder's own */
+  } images[SNN_HANDFUL_MOST];
+  const atomic_bool *cancel; /* of all of it, like those of snn_run_options */
+  uint64_t deadline_ns;
+} snn_handful;
+
+/* Both are called on all threads of the team, several at once. */
+typedef struct snn_feed {
+  /* Up to `most` more images for this thread; may wait for some. False: there are none, the thread has done its part.
+   */
+  bool (*take)(void *context, uint32_t thread, size_t most, snn_handful *out);
+  /* They have been simulated (OK), or not: CANCELLED, DEADLINE. */
+  void (*ended)(void *context, uint32_t thread, const snn_handful *handful, snn_status status);
+  void *context;
+} snn_feed;
+
+/* Simulate what is handed out until there is no more: no thread waits for another one. Of `run`, which may have no
+ * budget, cancel, deadline and image numbers are not looked at. Answers are those of snn_session_run. Errors: ARGUMENT;
+ * then nothing was taken. */
+snn_status snn_session_feed(snn_session *s, const snn_feed *feed, const snn_run_options *run, snn_error *err);
+
 /* The float network the SNN came from, run by our own code. Same arrays, scores: [batch,classes]. Neurons act as ReLU
  * or Clip. Of `run` only `courtesy` and, between layers, `cancel` and `deadline_ns` are looked at; NULL: none of them.
  * Errors: CANCELLED, DEADLINE; scores are then undefined. */
