@@ -13,7 +13,7 @@
 #include "queue.h"
 #include "snn/image.h"
 
-/* What the scheduler decodes itself when it rests: pictures of the size that networks take, in no more bytes than those
+/* What a thread that simulates decodes itself: pictures of the size that networks take, in no more bytes than those
  * need, so that nothing packed into them can take long either. */
 enum { QUICK_BYTES = 4096, QUICK_SIDE = 64 };
 
@@ -89,14 +89,19 @@ bool decode_pictures(inference *inf) {
   return true;
 }
 
+/* All that decoding needs to know. */
+static bool make_room(inference *inf) {
+  if (inf->options.timeout_ms) inf->deadline_ns = inf->at.received + inf->options.timeout_ms * UINT64_C(1000000);
+  return inference_choose_calibration(inf) && inference_allocate(inf);
+}
+
 bool decode_inference(inference *inf) {
   if (inf->kind == BODY_OIP) return oip_decode(inf);
   if (inf->kind == BODY_JSON && !json_in_classify(inf)) return false;
   if (inf->options_text &&
       !json_in_options(inf->options_text, inf->n_options_text, &inf->options, &inf->limits, &inf->problem))
     return false;
-  if (inf->options.timeout_ms) inf->deadline_ns = inf->at.received + inf->options.timeout_ms * UINT64_C(1000000);
-  return inference_choose_calibration(inf) && inference_allocate(inf) && decode_pictures(inf);
+  return make_room(inf) && decode_pictures(inf);
 }
 
 /* Body to inputs, and the body freed. */
@@ -105,6 +110,19 @@ static void decode_and_note(inference *inf) {
   decode_inference(inf);
   inference_drop_body(inf);
   inf->at.decode_end = snn_clock_ns();
+}
+
+/* The same of one that has its room. */
+static void decode_quickly(inference *inf) {
+  inf->at.decode_begin = snn_clock_ns();
+  decode_pictures(inf);
+  inference_drop_body(inf);
+  inf->at.decode_end = snn_clock_ns();
+}
+
+static void give_back(inference *inf) {
+  inference_leave_queue(inf);
+  inf->done(inf);
 }
 
 static void *work(void *context) {
@@ -116,12 +134,10 @@ static void *work(void *context) {
     pthread_mutex_unlock(&pool->lock);
     if (!inf) return NULL;
     decode_and_note(inf);
-    if (inf->problem.kind == PROBLEM_NONE) {
+    if (inf->problem.kind == PROBLEM_NONE)
       scheduler_submit(pool->next, inf);
-    } else {
-      inference_leave_queue(inf);
-      inf->done(inf);
-    }
+    else
+      give_back(inf);
   }
 }
 
@@ -139,20 +155,29 @@ decode_pool *decode_start(unsigned n_workers, scheduler *next) {
   return pool;
 }
 
-/* Is decoding it a matter of microseconds? One little picture and nothing that has to be parsed, read or packed. */
+/* Is decoding it a matter of microseconds? One little picture and nothing that has to be parsed, read or packed, nor
+ * an option that was not asked for before. */
 static bool is_quick(const inference *inf) {
   if (inf->kind != BODY_PNG || inf->n_images != 1 || !inf->n_body || inf->n_body > QUICK_BYTES ||
-      *inf->options.calibration || inf->options.preview)
+      *inf->options.calibration || inf->options.preview || inf->options.reference)
     return false;
   const snn_image_limits limits = {
       .max_width = QUICK_SIDE, .max_height = QUICK_SIDE, .max_pixels = QUICK_SIDE * QUICK_SIDE};
   uint32_t width, height;
   snn_error err = {0};
-  return snn_image_probe_png(inf->body, inf->n_body, &limits, &width, &height, &err) == SNN_OK;
+  return snn_image_probe_png(inf->body, inf->n_body, &limits, &width, &height, &err) == SNN_OK &&
+         inference_is_known(inf);
 }
 
 void decode_submit(decode_pool *pool, inference *inf) {
-  if (is_quick(inf) && scheduler_offer(pool->next, inf, decode_and_note)) return;
+  if (is_quick(inf)) {
+    inf->decode = decode_quickly;
+    if (make_room(inf))
+      scheduler_submit(pool->next, inf);
+    else
+      give_back(inf);
+    return;
+  }
   pthread_mutex_lock(&pool->lock);
   queue_push(&pool->waiting, inf);
   pthread_cond_signal(&pool->work);

@@ -1,7 +1,8 @@
 /* Decode workers: a body becomes the network's inputs.
  *
  * A small, fixed number of threads parses JSON, decodes PNGs, resamples and normalises, so that neither the socket
- * threads nor the scheduler ever wait for a picture. What is decoded goes to the scheduler, what cannot be is done. */
+ * threads nor the scheduler ever wait for a large picture. What is decoded goes to the scheduler, what cannot be is
+ * done. */
 #ifndef SERVER_DECODE_H
 #define SERVER_DECODE_H
 
@@ -14,7 +15,7 @@ typedef struct decode_pool decode_pool;
 decode_pool *decode_start(unsigned n_workers, scheduler *next);
 
 /* Hand over (takes). inf->done is called, from another thread, once there is an answer or a problem. One small picture
- * goes straight to a scheduler that has nothing to do: a hop less. */
+ * goes straight to the scheduler, whose threads decode such: a hop less. */
 void decode_submit(decode_pool *pool, inference *inf);
 
 /* Finish, with a problem, those in the queue that were cancelled or whose deadline has passed. Any thread may call. */

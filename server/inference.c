@@ -150,13 +150,22 @@ static bool multiply(size_t a, size_t b, size_t c, size_t *out) {
   return !__builtin_mul_overflow(a, b, &ab) && !__builtin_mul_overflow(ab, c, out) && *out < SIZE_MAX / 16;
 }
 
+static run_memo *memo_of(const inference *inf) {
+  return inf->calibration ? &inf->calibration->memo : &inf->model->memo;
+}
+
+bool inference_is_known(const inference *inf) {
+  options asked = inf->options;
+  asked.run.calibration = inf->calibration ? inf->calibration->tables : NULL;
+  return options_are_known(&asked, memo_of(inf), inf->model->network);
+}
+
 bool inference_allocate(inference *inf) {
   const snn_network *net = inf->model->network;
   size_t n = inf->n_images, n_inputs, n_scores, n_counts;
   if (n == 0)
     return problem_set(&inf->problem, PROBLEM_BAD_REQUEST, "images: expected 1 to %d pictures, got none", IMAGES_MAX);
-  run_memo *memo = inf->calibration ? &inf->calibration->memo : &inf->model->memo;
-  if (!options_complete(&inf->options, memo, inf->model->network, &inf->problem)) return false;
+  if (!options_complete(&inf->options, memo_of(inf), net, &inf->problem)) return false;
   if (n * inf->options.run.timesteps > WORK_MAX)
     return problem_set(&inf->problem, PROBLEM_TOO_LARGE,
                        "timesteps: %zu pictures times %u steps is over the limit of %d", n, inf->options.run.timesteps,

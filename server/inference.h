@@ -58,16 +58,17 @@ typedef struct inference {
   struct {
     uint64_t received, decode_begin, decode_end, run_begin, run_end; /* snn_clock_ns */
   } at;
-  uint64_t deadline_ns; /* 0: none */
-  atomic_bool cancel;   /* raised by anyone: the answer is not wanted any more */
-  atomic_bool gone;     /* with cancel: because the client left */
-  problem problem;      /* the first thing that went wrong */
+  size_t n_handed_out, n_out; /* pictures that were given to threads to simulate; that they are still at */
+  uint64_t deadline_ns;       /* 0: none */
+  atomic_bool cancel;         /* raised by anyone: the answer is not wanted any more */
+  atomic_bool gone;           /* with cancel: because the client left */
+  problem problem;            /* the first thing that went wrong */
 
   ledger *ledger; /* borrowed */
   size_t held_bytes;
   bool has_place;
 
-  void (*decode)(struct inference *); /* the scheduler's to call first; NULL: a decode worker has done it */
+  void (*decode)(struct inference *); /* for whoever simulates it to call first; NULL: a decode worker has done it */
   void (*done)(struct inference *);   /* called by the last worker; the callee is the next owner */
   void *owner;
 } inference;
@@ -88,6 +89,9 @@ bool inference_append_options(inference *inf, const void *bytes, size_t n);
 /* Settle which calibration it uses: the one it names, else the one in force when it began. May read the disk. False
  * with `problem` set. */
 bool inference_choose_calibration(inference *inf);
+
+/* Has the calibration in force or its model been asked for these options lately? Settling them takes no time then. */
+bool inference_is_known(const inference *inf);
 
 /* Check pictures and timesteps against the limits and allocate inputs and results. False with `problem` set. */
 bool inference_allocate(inference *inf);

@@ -335,6 +335,13 @@ snn_init options_default_init(const snn_network *net, const snn_run_options *run
   return snn_recommended_init(net, run);
 }
 
+bool options_are_known(const options *o, run_memo *memo, const snn_network *net) {
+  snn_run_options run = o->run;
+  if (o->given >> find_option("precision") & 1) return true;
+  if (!(o->given >> find_option("init") & 1)) run.init = options_default_init(net, &run);
+  return run_memo_knows(memo, &run);
+}
+
 bool options_complete(options *o, run_memo *memo, const snn_network *net, problem *p) {
   snn_table_choice choice;
   char names[256] = "", tables[224] = "";

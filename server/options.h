@@ -66,6 +66,9 @@ bool options_set(options *o, const option_limits *limits, const char *name, cons
  * set. */
 bool options_complete(options *o, run_memo *memo, const snn_network *net, problem *p);
 
+/* Would that have nothing to work out that takes longer than a look? */
+bool options_are_known(const options *o, run_memo *memo, const snn_network *net);
+
 /* The init of a run that names none: that of the calibration's table made for just this neuron and T, where there is
  * one, else what the model recommends. */
 snn_init options_default_init(const snn_network *net, const snn_run_options *run);

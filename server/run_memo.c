@@ -31,17 +31,27 @@ static bool same_question(const snn_run_options *a, const snn_run_options *b) {
          a->encoding == b->encoding && a->readout == b->readout && a->tau == b->tau;
 }
 
-snn_precision run_memo_precision(run_memo *m, const snn_network *net, const snn_run_options *run) {
-  if (!m) return snn_precision_for(net, run);
+static bool find(run_memo *m, const snn_run_options *run, snn_precision *out) {
+  bool found = false;
   pthread_mutex_lock(&m->lock);
-  for (size_t i = 0; i < m->n_known && i < RUN_MEMO_KNOWN; i++)
-    if (same_question(&m->known[i].run, run)) {
-      snn_precision found = m->known[i].precision;
-      pthread_mutex_unlock(&m->lock);
-      return found;
-    }
+  for (size_t i = 0; i < m->n_known && i < RUN_MEMO_KNOWN && !found; i++) {
+    found = same_question(&m->known[i].run, run);
+    if (found) *out = m->known[i].precision;
+  }
   pthread_mutex_unlock(&m->lock);
-  snn_precision precision = snn_precision_for(net, run);
+  return found;
+}
+
+bool run_memo_knows(run_memo *m, const snn_run_options *run) {
+  snn_precision precision;
+  return find(m, run, &precision);
+}
+
+snn_precision run_memo_precision(run_memo *m, const snn_network *net, const snn_run_options *run) {
+  snn_precision precision;
+  if (!m) return snn_precision_for(net, run);
+  if (find(m, run, &precision)) return precision;
+  precision = snn_precision_for(net, run);
   pthread_mutex_lock(&m->lock);
   size_t at = m->n_known++ % RUN_MEMO_KNOWN;
   m->known[at].run = *run;

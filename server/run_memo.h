@@ -31,4 +31,7 @@ void run_memo_destroy(run_memo *m);
 snn_run_options run_memo_defaults(run_memo *m, const snn_network *net);
 snn_precision run_memo_precision(run_memo *m, const snn_network *net, const snn_run_options *run);
 
+/* Is that run's precision remembered? */
+bool run_memo_knows(run_memo *m, const snn_run_options *run);
+
 #endif

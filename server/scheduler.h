@@ -1,16 +1,17 @@
 /* The scheduler: one thread that owns the simulation.
  *
- * It is the only caller of snn_session_run, and so the owner of the one OpenMP team: requests never compete for cores.
- * It takes the oldest waiting request and, into the same run, those behind it that ask the same of the same model, up
- * to a bound. It never waits for more to come: a request that is alone runs alone, at once. */
+ * It is the only caller of snn_session_run and snn_session_feed, and so the owner of the one OpenMP team: requests
+ * never compete for cores. It takes the oldest waiting request and, into the same run, those behind it that ask the
+ * same of the same model (sharing.h). It never waits for more to come: a request that is alone has the whole team, at
+ * once. */
 #ifndef SERVER_SCHEDULER_H
 #define SERVER_SCHEDULER_H
 
 #include "inference.h"
 
 enum {
-  BATCH_IMAGES_MAX = 64, /* pictures in one run of several requests */
-  BATCH_WORK_MAX = 2048  /* pictures times timesteps of one: bounds what a request waits for its neighbours */
+  BATCH_IMAGES_MAX = 64, /* pictures that share a run while others wait for its end */
+  BATCH_WORK_MAX = 2048  /* pictures times timesteps of them: bounds what a request waits for those behind it */
 };
 
 typedef struct scheduler scheduler;
@@ -24,15 +25,11 @@ scheduler *scheduler_start(uint32_t threads);
 void scheduler_prepare_begin(scheduler *s, model_entry *entry, snn_error *err);
 snn_status scheduler_prepare_end(scheduler *s);
 
-/* Hand over (takes); inf->done is called on the scheduler's thread when it has scores or a problem. */
+/* Hand over (takes); inf->done is called on a thread of the team when it has scores or a problem. One whose `decode` is
+ * set is decoded before it is simulated, by the thread that does that; it must be quick. */
 void scheduler_submit(scheduler *s, inference *inf);
 
-/* Hand over (takes) one that still has to be decoded, if the thread has nothing else to do: true. `decode` sets its
- * problem when it fails. It saves the request the way over a decode worker, and must be quick: nothing else is computed
- * meanwhile. False: the thread is busy, inf stays the caller's. */
-bool scheduler_offer(scheduler *s, inference *inf, void (*decode)(inference *inf));
-
-/* Finish, with a problem, those in the queue that were cancelled or whose deadline has passed; end a shared run that
+/* Finish, with a problem, those in the queue that were cancelled or whose deadline has passed; end what runs and
  * nobody wants any more. Any thread may call. */
 void scheduler_sweep(scheduler *s);
 

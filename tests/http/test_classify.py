@@ -377,6 +377,37 @@ def test_waiting_requests_share_runs(daemon):
         assert strip(a) == strip(daemon.classify(make.picture(i, 32, 3), "slow", T=8).json())
 
 
+def test_who_shares_a_run_has_its_own_answer(daemon):
+    """Behind a long request: several pictures in one, one whose picture is broken, one with traces, one with a reference."""
+    t = daemon.slow_timesteps(0.5)
+    pictures = [make.picture(i, 32, 3) for i in range(12)]
+    broken = bytearray(pictures[0])
+    broken[-20] ^= 255  # still a header of the right size, small enough to be decoded where it is simulated
+    jobs = [lambda: daemon.classify(pictures[0], "slow", T=8), lambda: daemon.classify(bytes(broken), "slow", T=8),
+            lambda: daemon.classify_json({"images": [b64(p) for p in pictures], "T": 8}, "slow"),
+            lambda: daemon.classify(pictures[1], "slow", T=8, trace="layers"),
+            lambda: daemon.classify(pictures[2], "slow", T=8, reference="true"),
+            lambda: daemon.classify_json({"images": [b64(p) for p in pictures[3:6]], "T": 8}, "slow"),
+            lambda: daemon.classify(pictures[3], "slow", T=8, top_k=2)]
+    alone = [job() for job in jobs]
+    assert [r.status_code for r in alone] == [200, 422, 200, 200, 200, 200, 200]
+    for _ in range(2):
+        with concurrent.futures.ThreadPoolExecutor(2 * len(jobs) + 1) as pool:
+            first = pool.submit(daemon.classify, pictures[0], "slow", T=t)
+            while daemon.status()["requests_in_flight"] < 2:
+                pass
+            together = [pool.submit(job) for job in 2 * jobs]
+            for i, f in enumerate(together):
+                want, got = alone[i % len(jobs)], f.result()
+                assert got.status_code == want.status_code
+                if want.status_code == 200:
+                    assert strip(got.json()) == strip(want.json())
+                else:
+                    check_problem(got, 422, "image: ")
+            assert first.result().status_code == 200
+    assert daemon.status()["queue"]["depth"] == 0 and daemon.status()["queue"]["bytes"] == 0
+
+
 def test_where_packets_end_does_not_matter(daemon):
     """A body that comes in two packets, cut anywhere about the header of a part: always the same parts."""
     part = '--boundary\r\nContent-Disposition: form-data; name="image"; filename="{}.png"\r\nContent-Type: image/png\r\n\r\n'

@@ -210,6 +210,22 @@ def test_deadline(models_folder):
             check_problem(late.result(), 504)
 
 
+def test_a_neighbours_deadline_ends_only_its_own_answer(models_folder):
+    with Daemon(models_folder) as d:
+        long, each = d.slow_timesteps(0.3), d.slow_timesteps(0.6)
+        want = d.classify(BIG, "slow", T=each).json()["results"]
+        with concurrent.futures.ThreadPoolExecutor(6) as pool:
+            first = pool.submit(d.classify, BIG, "slow", T=long)
+            while d.status()["requests_in_flight"] < 2:
+                pass
+            patient = [pool.submit(d.classify, BIG, "slow", T=each) for _ in range(3)]
+            late = pool.submit(d.classify, BIG, "slow", T=each, timeout_ms=600)
+            check_problem(late.result(), 504, "timeout_ms: 600 ms have passed")
+            assert first.result().status_code == 200
+            assert [f.result().json()["results"] for f in patient] == [want] * 3
+        assert d.status()["queue"]["bytes"] == 0
+
+
 def test_sigterm_finishes_what_is_in_flight(models_folder):
     with Daemon(models_folder) as d:
         t = d.slow_timesteps(1.0)
