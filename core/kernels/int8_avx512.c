@@ -66,11 +66,12 @@ static inline __attribute__((always_inline)) uint32_t join_by(const snn_int8_cel
 }
 
 static uint32_t join(const snn_int8_cells *cells, uint32_t *offsets, uint32_t at, uint32_t *ends) {
-  enum { FEW = 9 };
+  enum { FEW_ENTRIES = 9 };
   const uint32_t middle = cells->n / 2, begin = cells->begin[middle], end = cells->end[middle];
   uint32_t found = 0; /* in a cell that may stand for all */
   for (uint32_t j = 0; j < cells->n_spans; j++) found += cells->spans[j].ends[end] - cells->spans[j].ends[begin];
-  return found > FEW * cells->n_spans ? join_by(cells, 32, offsets, at, ends) : join_by(cells, 16, offsets, at, ends);
+  return found > FEW_ENTRIES * cells->n_spans ? join_by(cells, 32, offsets, at, ends)
+                                              : join_by(cells, 16, offsets, at, ends);
 }
 
 /* Half a row, read once: left to itself the compiler reads it twice, and loads are what is short. */
@@ -100,6 +101,7 @@ static inline __attribute__((always_inline)) void sum_piece(const int8_t *weight
       a = _mm512_add_epi16(_mm512_srai_epi16(a, 8), _mm512_srai_epi16(b, 8));
       c = _mm512_add_epi16(_mm512_srai_epi16(c, 8), _mm512_srai_epi16(d, 8));
       high[g] = _mm512_add_epi16(high[g], _mm512_add_epi16(a, c));
+      if (groups > 1) __asm__("" : "+v"(both[g]), "+v"(high[g])); /* the compiler would keep them on the stack */
     }
   }
   const __m512i offset = _mm512_set1_epi16((short)(uint16_t)(128 * n));
@@ -113,7 +115,10 @@ static inline __m512i widened(__m512i low, __m512i high, uint32_t k) {
   return _mm512_cvtepi16_epi32(k % 2 ? _mm512_extracti64x4_epi64(from, 1) : _mm512_castsi512_si256(from));
 }
 
-enum { PARTS = SNN_LANES / STEP };
+enum {
+  PARTS = SNN_LANES / STEP,
+  FEW = 2 /* groups whose potentials and sums find room in registers together */
+};
 
 static inline __attribute__((always_inline)) void sum_rows(const int8_t *weights, const uint32_t groups,
                                                            const uint32_t *offsets, uint32_t n, put how, int32_t *acc) {
@@ -169,6 +174,7 @@ static inline __attribute__((always_inline)) void soft_steps_of(const snn_int8_n
       while (at < end) {
         const uint32_t left = (uint32_t)(end - at), n = left < SNN_INT8_PIECE ? left : SNN_INT8_PIECE;
         __m512i low[SNN_INT8_GROUPS], high[SNN_INT8_GROUPS];
+        if (groups > FEW) __asm__("" : "+m"(v)); /* potentials give up their registers while rows are added */
         sum_piece(weights, groups, at, n, low, high);
         for (uint32_t i = 0; i < PARTS * groups; i++) {
           const __m512i x = _mm512_sll_epi32(widened(low[i / PARTS], high[i / PARTS], i % PARTS), fraction);
