@@ -46,6 +46,24 @@ static void test_whole_numbers_are_exact(void **state) {
   }
 }
 
+/* Rows and channels beyond what 16 bits number: receptive fields are then listed one by one. */
+static void test_long_rows(void **state) {
+  (void)state;
+  for (uint32_t narrow = 0; narrow < 2; narrow++) {
+    builder b = begin(77, 1, 2, 700);
+    uint32_t at = add_neurons(&b, add_conv(&b, 0, 100, square(1, 1, 0), 1), 1, 1, 2);
+    const snn_window w = {2, 3, 1, 2, 1, 1, 0, 1, 1, 1};
+    if (narrow) at = add_neurons(&b, add_conv(&b, at, 8, w, 1), 1, 0.5f, 2);
+    if (!narrow) at = add_neurons(&b, add_conv(&b, at, 70, square(1, 1, 0), 1), 1, 0.5f, 2);
+    add_dense(&b, at, 3); /* of 98,000 inputs where the layer before is wide */
+    finish(&b);
+    make_all_whole(&b);
+    check_whole(&b, 77, SNN_NEURON_IF, 0, SNN_INIT_HALF);
+    check_whole(&b, 77, SNN_NEURON_IF_SIGNED, 0, SNN_INIT_HALF);
+    snn_network_free(b.net);
+  }
+}
+
 /* Networks on which int8 does round: the same bytes for any team, chunk, batch and set of checkpoints. */
 static void test_same_bytes(void **state) {
   (void)state;
@@ -254,6 +272,7 @@ static void test_longest_run(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_whole_numbers_are_exact),
+      cmocka_unit_test(test_long_rows),
       cmocka_unit_test(test_same_bytes),
       cmocka_unit_test(test_single_steps),
       cmocka_unit_test(test_dense_steps),
