@@ -198,7 +198,7 @@ static void find_columns(snn_int8_lists *l) {
 snn_int8_lists snn_int8_lists_begin(const snn_int8_context *ctx, const snn_int8_layer *layer, const snn_int8_term *term,
                                     snn_int8_room *room) {
   const uint32_t chunk = ctx->sim->layouts[SNN_PLAN_BINARY].chunk;
-  snn_int8_lists l = {0};
+  snn_int8_lists l = {.term = term};
   shape_of(ctx->sim->model, layer, term, chunk, &l); /* it could be said when the session was made */
   place(&l.in, chunk, room);
   place(&l.out, chunk, room);
