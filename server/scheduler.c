@@ -2,11 +2,9 @@
  * touch sockets and builds no text. */
 #include "scheduler.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <sys/resource.h>
-#include <unistd.h>
+#include <string.h>
 
 #include "metrics.h"
 #include "queue.h"
@@ -122,18 +120,8 @@ static snn_status prepare(scheduler *s, model_entry *entry, snn_error *err) {
   return status;
 }
 
-/* What answers, refuses and asks for it comes first: a socket thread needs microseconds and then a client goes on, a
- * simulation needs milliseconds anyway. The team's threads inherit it. */
-static void stand_behind_sockets(void) {
-  const id_t thread = (id_t)gettid();
-  errno = 0;
-  const int nice = getpriority(PRIO_PROCESS, thread);
-  if (errno == 0) (void)setpriority(PRIO_PROCESS, thread, nice + SIMULATION_NICE);
-}
-
 static void *work(void *context) {
   scheduler *s = context;
-  stand_behind_sockets();
   pthread_mutex_lock(&s->lock);
   for (;;) {
     if (s->preparation.state == PREPARATION_WANTED) {

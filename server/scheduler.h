@@ -10,7 +10,6 @@
 #include "inference.h"
 
 enum {
-  SIMULATION_NICE = 5,   /* by which its threads stand behind the daemon's others */
   BATCH_IMAGES_MAX = 64, /* pictures that share a run while others wait for its end */
   BATCH_WORK_MAX = 2048  /* pictures times timesteps of them: bounds what a request waits for those behind it */
 };

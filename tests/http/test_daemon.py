@@ -280,18 +280,6 @@ def test_a_client_that_goes_away_hurts_nobody(models_folder):
         wait_until(d, lambda status: status["requests_in_flight"] == 1 and status["queue"]["depth"] == status["queue"]["bytes"] == 0)
 
 
-def test_simulation_stands_behind_sockets(models_folder):
-    with Daemon(models_folder, "--threads", "2") as d:
-        assert d.classify(make.picture(1)).status_code == 200
-        nice = {}
-        for task in os.listdir(f"/proc/{d.process.pid}/task"):
-            fields = open(f"/proc/{d.process.pid}/task/{task}/stat").read()
-            nice.setdefault(int(fields.rsplit(")", 1)[1].split()[16]), []).append(fields[fields.index("("):fields.rindex(")")])
-        own = os.getpriority(os.PRIO_PROCESS, 0)
-        assert sorted(nice) == sorted({own, min(19, own + 5)}) and len(nice[min(19, own + 5)]) == 2
-        assert all("MHD" not in name for name in nice[min(19, own + 5)])
-
-
 def test_a_log_nobody_reads_stops_nothing(models_folder):
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
