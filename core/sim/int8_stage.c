@@ -49,8 +49,9 @@ static uint32_t units_of(const snn_int8_context *ctx, uint32_t index, size_t *be
 static const int8_t *block_weights(const snn_int8_layer *layer, uint32_t block, size_t *bytes) {
   for (uint32_t k = 0; k < layer->n_terms; k++) {
     const snn_int8_term *term = &layer->terms[k];
+    if (!term->is_conv || term->is_grouped) continue;
     *bytes = snn_int8_rows(term) * layer->groups * SNN_LANES;
-    if (term->is_conv && !term->is_grouped) return term->weights + block * *bytes;
+    return term->weights + block * *bytes;
   }
   return NULL;
 }
@@ -70,6 +71,8 @@ static const int8_t *weights_after(const snn_int8_context *ctx, uint32_t index, 
              : NULL;
 }
 
+enum { LINE = 64 }; /* bytes of a cache line */
+
 /* What is to be fetched while a unit is worked at, in cache lines: its part of the next weights. */
 typedef struct ahead {
   const int8_t *weights;
@@ -77,21 +80,21 @@ typedef struct ahead {
 } ahead;
 
 static ahead ahead_of(const snn_int8_context *ctx, uint32_t index, uint32_t unit) {
-  enum { LINE = 64 };
   const uint32_t height = ctx->sim->plan->stages[index].shape.h, block = unit / height;
   size_t begin, end, bytes = 0;
   units_of(ctx, index, &begin, &end);
   if (unit < begin || unit >= end) return (ahead){0}; /* somebody else's */
   const int8_t *weights = weights_after(ctx, index, block, end, &bytes);
+  if (!weights) return (ahead){0};
   const size_t first = (size_t)block * height > begin ? (size_t)block * height : begin,
                last = (size_t)(block + 1) * height < end ? (size_t)(block + 1) * height : end;
   const size_t from = bytes / LINE * (unit - first) / (last - first),
                to = bytes / LINE * (unit + 1 - first) / (last - first);
-  return (ahead){weights + from * LINE, weights ? to - from : 0};
+  return (ahead){weights + from * LINE, to - from};
 }
 
 static void fetch(const ahead *a, uint32_t part, uint32_t parts) {
-  enum { LINE = 64, SECOND_CACHE = 2 };
+  enum { SECOND_CACHE = 2 };
   for (size_t i = a->n * part / parts; i < a->n * (part + 1) / parts; i++)
     __builtin_prefetch(a->weights + i * LINE, 0, SECOND_CACHE);
 }
