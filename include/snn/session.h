@@ -205,7 +205,6 @@ typedef struct snn_handful {
     uint32_t number;     /* what tells images of one seed apart */
     float *scores;       /* [checkpoints][classes] */
     snn_run_stats stats; /* of this image; no step_scores */
-    void *owner;         /* the feeder's own */
   } images[SNN_HANDFUL_MOST];
   const atomic_bool *cancel; /* of all of it, like those of snn_run_options */
   uint64_t deadline_ns;
