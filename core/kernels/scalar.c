@@ -14,7 +14,7 @@ static uint64_t conv_spikes(const snn_conv_args *a, snn_site site, const uint64_
                             float *acc) {
   uint64_t accumulates = 0;
   uint32_t words = snn_words(a->in_c);
-  for (tap_walk tap = {.a = a, .site = site}; next_tap(&tap);)
+  for (tap_walk tap = walk_of(a, site); next_tap(&tap);)
     for (uint32_t o = site.begin; o < site.begin + site.n;) {
       segment s = first_segment(a, site, o);
       for (uint32_t i = 0; i < a->group_in; i += SNN_BLOCK) {
@@ -33,7 +33,7 @@ static uint64_t conv_spikes(const snn_conv_args *a, snn_site site, const uint64_
 static uint64_t conv_counts(const snn_conv_args *a, snn_site site, const float *counts, const float *amplitude,
                             float *acc) {
   uint64_t accumulates = 0;
-  for (tap_walk tap = {.a = a, .site = site}; next_tap(&tap);)
+  for (tap_walk tap = walk_of(a, site); next_tap(&tap);)
     for (uint32_t o = site.begin; o < site.begin + site.n;) {
       segment s = first_segment(a, site, o);
       const float *in = counts + tap.position * a->in_c + s.in_begin;
@@ -49,7 +49,7 @@ static uint64_t conv_counts(const snn_conv_args *a, snn_site site, const float *
 
 static uint64_t conv_graded(const snn_conv_args *a, snn_site site, const float *x, float *acc) {
   uint64_t macs = 0;
-  for (tap_walk tap = {.a = a, .site = site}; next_tap(&tap);)
+  for (tap_walk tap = walk_of(a, site); next_tap(&tap);)
     for (uint32_t o = site.begin; o < site.begin + site.n;) {
       segment s = first_segment(a, site, o);
       const float *in = x + tap.position * a->in_c + s.in_begin;

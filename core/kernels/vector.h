@@ -46,7 +46,7 @@ static inline __attribute__((always_inline)) uint64_t walk_site(const snn_conv_a
   uint64_t operations = 0;
   const uint32_t words = snn_words(a->in_c);
   LOAD_ACC(acc, vectors);
-  for (tap_walk tap = {.a = a, .site = site}; next_tap(&tap);) {
+  for (tap_walk tap = walk_of(a, site); next_tap(&tap);) {
     const float *weights = tap.weights + site.begin;
     if (kind == SPIKES) {
       const uint64_t *spikes = (const uint64_t *)input + tap.position * words;

@@ -9,25 +9,36 @@
 /* Walks the kernel taps of one output position that lie inside the map, rows first, then columns. */
 typedef struct tap_walk {
   const snn_conv_args *a;
-  snn_site site;
-  uint32_t row, column; /* the tap to look at next */
-  size_t position;      /* of the tap's input, y * in_w + x */
-  const float *weights; /* of the tap, [group_in][out_c] */
+  uint32_t row, column, first_column; /* the tap to look at next; the first inside the map */
+  int64_t y, x, first_x;              /* where it reads */
+  size_t position;                    /* of the tap's input, y * in_w + x */
+  const float *weights;               /* of the tap, [group_in][out_c] */
 } tap_walk;
+
+static inline tap_walk walk_of(const snn_conv_args *a, snn_site site) {
+  tap_walk walk = {
+      .a = a, .y = (int64_t)site.y * a->stride_h - a->pad_top, .first_x = (int64_t)site.x * a->stride_w - a->pad_left};
+  for (; walk.y < 0 && walk.row < a->kernel_h; walk.y += a->dilation_h) walk.row++;
+  for (; walk.first_x < 0 && walk.first_column < a->kernel_w; walk.first_x += a->dilation_w) walk.first_column++;
+  walk.column = walk.first_column;
+  walk.x = walk.first_x;
+  return walk;
+}
 
 static inline bool next_tap(tap_walk *walk) {
   const snn_conv_args *a = walk->a;
-  for (; walk->row < a->kernel_h; walk->row++, walk->column = 0) {
-    int64_t y = (int64_t)walk->site.y * a->stride_h + (int64_t)walk->row * a->dilation_h - a->pad_top;
-    if (y < 0 || y >= a->in_h) continue;
-    while (walk->column < a->kernel_w) {
-      uint32_t column = walk->column++;
-      int64_t x = (int64_t)walk->site.x * a->stride_w + (int64_t)column * a->dilation_w - a->pad_left;
-      if (x < 0 || x >= a->in_w) continue;
-      walk->position = (size_t)y * a->in_w + (size_t)x;
-      walk->weights = a->weights + ((size_t)walk->row * a->kernel_w + column) * a->group_in * a->out_c;
+  while (walk->row < a->kernel_h && walk->y < a->in_h) {
+    if (walk->column < a->kernel_w && walk->x < a->in_w) {
+      walk->position = (size_t)walk->y * a->in_w + (size_t)walk->x;
+      walk->weights = a->weights + ((size_t)walk->row * a->kernel_w + walk->column) * a->group_in * a->out_c;
+      walk->column++;
+      walk->x += a->dilation_w;
       return true;
     }
+    walk->column = walk->first_column;
+    walk->x = walk->first_x;
+    walk->row++;
+    walk->y += a->dilation_h;
   }
   return false;
 }
