@@ -42,6 +42,20 @@ static snn_site site_of(const snn_stage *stage, size_t item) {
                     .n = left < SNN_BLOCK ? left : SNN_BLOCK};
 }
 
+/* That of the next item. */
+static void next_site(const snn_stage *stage, snn_site *site) {
+  site->begin += SNN_BLOCK;
+  if (site->begin >= stage->shape.c) {
+    site->begin = 0;
+    if (++site->x == stage->shape.w) {
+      site->x = 0;
+      site->y++;
+    }
+  }
+  const uint32_t left = stage->shape.c - site->begin;
+  site->n = left < SNN_BLOCK ? left : SNN_BLOCK;
+}
+
 static size_t items_of(const snn_stage *stage) {
   return (size_t)stage->shape.h * stage->shape.w * stage->blocks;
 }
@@ -171,9 +185,9 @@ static uint64_t sink(const snn_stage_context *ctx, const snn_stage *stage, snn_s
 static void run_sum(const snn_stage_context *ctx, const snn_stage *stage, size_t begin, size_t end, uint32_t n_steps,
                     tally *done) {
   const float times = steps_of_pass(ctx);
-  for (size_t item = begin; item < end; item++) {
+  snn_site site = site_of(stage, begin);
+  for (size_t item = begin; item < end; item++, next_site(stage, &site)) {
     snn_stand_back(ctx->team.courtesy);
-    snn_site site = site_of(stage, item);
     const float *bias = stage->bias_map ? stage->bias_map + element_of(stage, site) : stage->bias + site.begin;
     for (uint32_t t = 0; t < n_steps; t++) {
       float acc[SNN_BLOCK];
