@@ -91,7 +91,6 @@ static uint64_t fire(snn_int8_reset model, const snn_int8_neurons *p, uint32_t g
   return spikes;
 }
 
-/* x / theta by a float estimate, which is off by one at most for quotients up to T <= 4096, then put right. */
 static uint64_t popcount(const uint64_t *words, size_t stride, size_t n, size_t each) {
   uint64_t sum = 0;
   for (size_t i = 0; i < n; i++)
