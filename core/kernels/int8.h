@@ -1,11 +1,12 @@
 /* Integer kernels: the inner loops of the int8 simulation, one table per instruction set.
  *
  * Work is done on groups of 64 lanes: output channels, or, in narrow layers, the channels of some neighbouring outputs.
- * A row of weights holds, for each group, 64 bytes: byte 2i is lane i plus 128, byte 2i + 1 is lane 32 + i, so that a
- * register of bytes is also one of 16-bit lanes whose high byte is signed and whose low byte is not. Weights lie within
- * +-127 (SNN_INT8_MOST). Sums of rows are formed in 16 bits and widened after SNN_INT8_PIECE of them, before they can
- * overflow; everything else is int32, and the caller has proven that it fits. Integer arithmetic: every table gives the
- * same bytes. int8_scalar.c is the reference. */
+ * A row of weights holds, for each group, 64 bytes: bytes 4i to 4i + 3 are lanes i plus 128, 32 + i, 16 + i plus 128
+ * and 48 + i. So a register of bytes is also one of 16-bit lanes whose high byte is signed and whose low byte is not,
+ * and in pairs of those, 32 bits wide, the lower ones are sixteen lanes side by side, as the upper ones are: what
+ * multiplies and adds pairs widens them in order. Weights lie within +-127 (SNN_INT8_MOST). Sums of rows are formed in
+ * 16 bits and widened after SNN_INT8_PIECE of them, before they can overflow; everything else is int32, and the caller
+ * has proven that it fits. Integer arithmetic: every table gives the same bytes. int8_scalar.c is the reference. */
 #ifndef SNN_KERNELS_INT8_H
 #define SNN_KERNELS_INT8_H
 
@@ -26,7 +27,7 @@ enum {
 
 /* Where lane `lane` of a group lies in its 64 bytes. */
 static inline uint32_t snn_int8_byte(uint32_t lane) {
-  return lane < 32 ? 2 * lane : 2 * (lane - 32) + 1;
+  return lane % 16 * 4 + lane / 16 % 2 * 2 + lane / 32;
 }
 
 /* Nearest whole number, ties to even, |x| < 2^22: by plain float arithmetic, which is alike on every machine. */

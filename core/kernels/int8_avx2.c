@@ -59,12 +59,11 @@ static uint32_t join(const snn_int8_cells *cells, uint32_t *offsets, uint32_t at
   return at;
 }
 
-/* Sixteen 16-bit lanes to int32. */
+/* Sixteen 16-bit lanes to int32: the lower ones of pairs to acc[0..8), the upper ones to acc[16..24). */
 static inline void widen(int32_t *acc, __m256i x, put how) {
-  __m256i part[2] = {_mm256_cvtepi16_epi32(_mm256_castsi256_si128(x)),
-                     _mm256_cvtepi16_epi32(_mm256_extracti128_si256(x, 1))};
+  __m256i part[2] = {_mm256_madd_epi16(x, _mm256_set1_epi32(1)), _mm256_madd_epi16(x, _mm256_set1_epi32(1 << 16))};
   for (int k = 0; k < 2; k++) {
-    __m256i *to = (__m256i *)(void *)(acc + 8 * k);
+    __m256i *to = (__m256i *)(void *)(acc + 16 * k);
     if (how == ADD) part[k] = _mm256_add_epi32(_mm256_loadu_si256(to), part[k]);
     if (how == TAKE) part[k] = _mm256_sub_epi32(_mm256_loadu_si256(to), part[k]);
     _mm256_storeu_si256(to, part[k]);
@@ -88,7 +87,7 @@ static inline __attribute__((always_inline)) void sum_rows(const int8_t *weights
     }
     const __m256i offset = _mm256_set1_epi16((short)(uint16_t)(128 * piece));
     _Pragma("GCC unroll 4") for (int h = 0; h < 2 * groups; h++) { /* half h % 2 of group h / 2 */
-      int32_t *to = acc + h / 2 * SNN_LANES + h % 2 * 16;
+      int32_t *to = acc + h / 2 * SNN_LANES + h % 2 * 8;
       widen(to, _mm256_sub_epi16(_mm256_sub_epi16(both[h], _mm256_slli_epi16(high[h], 8)), offset), how);
       widen(to + 32, high[h], how);
     }

@@ -109,10 +109,14 @@ static inline __attribute__((always_inline)) void sum_piece(const int8_t *weight
       _mm512_sub_epi16(_mm512_sub_epi16(both[g], _mm512_slli_epi16(high[g], 8)), offset);
 }
 
-/* Lanes [16 k, 16 k + 16) of a group's sums. */
-static inline __m512i widened(__m512i low, __m512i high, uint32_t k) {
-  const __m512i from = k < 2 ? low : high;
-  return _mm512_cvtepi16_epi32(k % 2 ? _mm512_extracti64x4_epi64(from, 1) : _mm512_castsi512_si256(from));
+/* A factor of 16 bits for the lower (k even) or the upper ones of pairs of 16-bit lanes, and 0 for the others. */
+static inline __m512i times_of(int32_t times, uint32_t k) {
+  return _mm512_set1_epi32(k % 2 ? (int32_t)((uint32_t)times << 16) : times & 0xffff);
+}
+
+/* v + times * lanes [16 k, 16 k + 16) of a group's sums: widened, multiplied and added in one. */
+static inline __m512i add_widened(__m512i v, __m512i low, __m512i high, uint32_t k, __m512i times) {
+  return _mm512_dpwssd_epi32(v, k < 2 ? low : high, times);
 }
 
 enum {
@@ -127,9 +131,10 @@ static inline __attribute__((always_inline)) void sum_rows(const int8_t *weights
     __m512i low[SNN_INT8_GROUPS], high[SNN_INT8_GROUPS];
     sum_piece(weights, groups, offsets, piece, low, high);
     for (uint32_t i = 0; i < PARTS * groups; i++) {
-      const ivec x = (ivec)widened(low[i / PARTS], high[i / PARTS], i % PARTS);
       int32_t *to = acc + STEP * i;
-      store(to, how == SET ? x : how == ADD ? load(to) + x : load(to) - x);
+      const __m512i before = how == SET ? _mm512_setzero_si512() : _mm512_loadu_si512(to);
+      const __m512i times = times_of(how == TAKE ? -1 : 1, i % PARTS);
+      _mm512_storeu_si512(to, add_widened(before, low[i / PARTS], high[i / PARTS], i % PARTS, times));
     }
     how = how == SET ? ADD : how;
     offsets += piece;
@@ -176,10 +181,10 @@ static inline __attribute__((always_inline)) void soft_steps_of(const snn_int8_n
         __m512i low[SNN_INT8_GROUPS], high[SNN_INT8_GROUPS];
         if (groups > FEW) __asm__("" : "+m"(v)); /* potentials give up their registers while rows are added */
         sum_piece(weights, groups, at, n, low, high);
-        for (uint32_t i = 0; i < PARTS * groups; i++) {
-          const __m512i x = _mm512_sll_epi32(widened(low[i / PARTS], high[i / PARTS], i % PARTS), fraction);
-          v[i] = sum->negative ? _mm512_sub_epi32(v[i], x) : _mm512_add_epi32(v[i], x);
-        }
+        const int32_t times = sum->negative ? -(1 << p->fraction) : 1 << p->fraction;
+        const __m512i lower = times_of(times, 0), upper = times_of(times, 1);
+        for (uint32_t i = 0; i < PARTS * groups; i++)
+          v[i] = add_widened(v[i], low[i / PARTS], high[i / PARTS], i % PARTS, i % 2 ? upper : lower);
         at += n;
       }
     }
@@ -221,12 +226,12 @@ static void soft_steps(const snn_int8_neurons *p, const snn_int8_sources *from, 
 
 #include "kernels/int8_steps.h"
 
-/* Low bytes are lanes 0..31, high bytes 32..63: split, then four rows are zipped to [lane][4]. */
+/* Split into lanes (snn_int8_byte), then four rows are zipped to [lane][4]. */
 static void interleave(const int8_t *rows, size_t stride, uint32_t n_rows, int8_t *to) {
   const __m512i split =
-      _mm512_set_epi8(63, 61, 59, 57, 55, 53, 51, 49, 47, 45, 43, 41, 39, 37, 35, 33, 31, 29, 27, 25, 23, 21, 19, 17,
-                      15, 13, 11, 9, 7, 5, 3, 1, 62, 60, 58, 56, 54, 52, 50, 48, 46, 44, 42, 40, 38, 36, 34, 32, 30, 28,
-                      26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+      _mm512_set_epi8(63, 59, 55, 51, 47, 43, 39, 35, 31, 27, 23, 19, 15, 11, 7, 3, 61, 57, 53, 49, 45, 41, 37, 33, 29,
+                      25, 21, 17, 13, 9, 5, 1, 62, 58, 54, 50, 46, 42, 38, 34, 30, 26, 22, 18, 14, 10, 6, 2, 60, 56, 52,
+                      48, 44, 40, 36, 32, 28, 24, 20, 16, 12, 8, 4, 0);
   const __m512i offset = _mm512_inserti64x4(_mm512_setzero_si512(), _mm256_set1_epi8(-128), 0);
   const __m512i zip_low = _mm512_set_epi64(11, 10, 3, 2, 9, 8, 1, 0),
                 zip_high = _mm512_set_epi64(15, 14, 7, 6, 13, 12, 5, 4);

@@ -19,8 +19,10 @@ static void quantise(const float *w, float worth, const float *per_unit, int8_t 
     negative[lane] -= x < 0 ? x : 0;
     q[lane] = x;
   }
-  for (uint32_t i = 0; i < SNN_LANES / 2; i++)
-    pairs[i] = htole16((uint16_t)(((q[i] + 128) & 0xff) | (int32_t)((uint32_t)q[i + SNN_LANES / 2] << 8)));
+  for (uint32_t i = 0; i < SNN_LANES / 2; i++) {
+    const uint32_t lane = i / 2 + i % 2 * 16;
+    pairs[i] = htole16((uint16_t)(((q[lane] + 128) & 0xff) | (int32_t)((uint32_t)q[lane + SNN_LANES / 2] << 8)));
+  }
   memcpy(row, pairs, sizeof pairs);
 }
 
