@@ -274,14 +274,20 @@ static uint32_t join_row(const snn_int8_context *ctx, snn_int8_lists *l, uint32_
   return slot;
 }
 
-snn_int8_sum snn_int8_lists_sum(const snn_int8_context *ctx, snn_int8_lists *l, uint32_t y, uint32_t x, uint32_t sign,
-                                uint32_t n_steps) {
-  const uint32_t slot = join_row(ctx, l, y, n_steps), *ends = ends_at(ctx, &l->out, slot, sign, 0);
-  snn_int8_sum sum = {.offsets = l->offsets + slot * l->out.entries, .stride = ends_of(&l->out), .negative = sign == 1};
-  if (l->shared) sum.first = -left_of(l, x) * snn_int8_tap_rows(l->term) * l->row_bytes;
-  sum.from = ends + (l->shared ? l->begin[x] : x);
-  sum.to = ends + (l->shared ? l->end[x] : x + 1);
-  return sum;
+snn_int8_row_sum snn_int8_lists_row(const snn_int8_context *ctx, snn_int8_lists *l, uint32_t y, uint32_t sign,
+                                    uint32_t n_steps) {
+  const uint32_t slot = join_row(ctx, l, y, n_steps);
+  snn_int8_row_sum row = {.ends = ends_at(ctx, &l->out, slot, sign, 0), .begin = l->column, .end = l->column + 1};
+  row.sum =
+      (snn_int8_sum){.offsets = l->offsets + slot * l->out.entries, .stride = ends_of(&l->out), .negative = sign == 1};
+  if (l->shared) {
+    const int64_t column = (int64_t)snn_int8_tap_rows(l->term) * l->row_bytes;
+    row.begin = l->begin;
+    row.end = l->end;
+    row.first = -left_of(l, 0) * column;
+    row.step = l->term->conv.stride_w * column;
+  }
+  return row;
 }
 
 double snn_int8_lists_rows(const snn_int8_context *ctx, snn_int8_lists *l, uint32_t y, uint32_t n_steps) {

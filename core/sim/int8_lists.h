@@ -49,9 +49,25 @@ bool snn_int8_lists_measure(const snn_int8_model *model, const snn_int8_layer *l
 snn_int8_lists snn_int8_lists_begin(const snn_int8_context *ctx, const snn_int8_layer *layer, const snn_int8_term *term,
                                     snn_int8_room *room);
 
-/* The rows of weights that the outputs at row y and site x add up, of n_steps steps; `weights` are the caller's. */
-snn_int8_sum snn_int8_lists_sum(const snn_int8_context *ctx, snn_int8_lists *l, uint32_t y, uint32_t x, uint32_t sign,
-                                uint32_t n_steps);
+/* Sums of all sites of a row of outputs: that of site x lies between ends[begin[x]] and ends[end[x]], and `step` less
+ * far on than the one before. */
+typedef struct snn_int8_row_sum {
+  snn_int8_sum sum; /* of no site yet; `weights` are the caller's */
+  const uint32_t *ends, *begin, *end;
+  int64_t first, step; /* bytes */
+} snn_int8_row_sum;
+
+/* What the outputs at row y add up in n_steps steps. */
+snn_int8_row_sum snn_int8_lists_row(const snn_int8_context *ctx, snn_int8_lists *l, uint32_t y, uint32_t sign,
+                                    uint32_t n_steps);
+
+static inline snn_int8_sum snn_int8_sum_at(const snn_int8_row_sum *row, uint32_t x) {
+  snn_int8_sum sum = row->sum;
+  sum.first = row->first - x * row->step;
+  sum.from = row->ends + row->begin[x];
+  sum.to = row->ends + row->end[x];
+  return sum;
+}
 
 /* Rows that a site of output row y adds on average, over n_steps steps; without signs. */
 double snn_int8_lists_rows(const snn_int8_context *ctx, snn_int8_lists *l, uint32_t y, uint32_t n_steps);

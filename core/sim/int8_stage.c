@@ -10,17 +10,6 @@
 
 enum { BLOCK_LANES = SNN_INT8_GROUPS * SNN_LANES, MOST_STEPS = SNN_INT8_MOST_CHUNK, MOST_WIRES = 4 };
 
-/* A stage while it runs: what its items share. */
-typedef struct stage_run {
-  const snn_int8_context *ctx;
-  uint32_t n_steps, n_lists;
-  snn_int8_lists lists[2 * SNN_MAX_NODE_INPUTS]; /* of its convolutions, but for grouped ones */
-  bool by_kernel;              /* nothing but such convolutions and spikes arrives, and neurons take it */
-  bool may_be_dense, is_dense; /* the latter: of the items of output row `row` */
-  uint32_t row;
-  uint32_t *spikes; /* [steps] */
-} stage_run;
-
 /* What an item is. */
 typedef struct item {
   uint32_t index, block, y, x; /* stage; x: of the sites of a row */
@@ -29,12 +18,28 @@ typedef struct item {
   const snn_int8_layer *layer;
 } item;
 
-/* Unit `unit` of a stage is a row of sites and a block: its item x. */
-static item item_of(const snn_int8_context *ctx, uint32_t index, uint32_t unit, uint32_t x) {
-  item it = {.index = index, .stage = &ctx->sim->plan->stages[index], .layer = &ctx->sim->model->layers[index], .x = x};
+/* A stage while it runs: what its items share; from `now` on, those of the row of sites and the block in work. */
+typedef struct stage_run {
+  const snn_int8_context *ctx;
+  uint32_t n_steps, n_lists;
+  snn_int8_lists lists[2 * SNN_MAX_NODE_INPUTS]; /* of its convolutions, but for grouped ones */
+  bool by_kernel; /* nothing but such convolutions and spikes arrives, and neurons take it */
+  bool in_place;  /* spikes lie in the map as kernels leave them */
+  bool may_be_dense;
+  uint32_t *spikes; /* [steps] */
+  item now;
+  bool is_dense;
+  uint32_t n_sums;
+  snn_int8_row_sum sums[4 * SNN_MAX_NODE_INPUTS];
+  snn_int8_neurons neurons; /* of site 0 */
+} stage_run;
+
+/* Unit `unit` of a stage is a row of sites and a block: its first item. */
+static item item_of(const snn_int8_context *ctx, uint32_t index, uint32_t unit) {
+  item it = {.index = index, .stage = &ctx->sim->plan->stages[index], .layer = &ctx->sim->model->layers[index]};
   it.block = unit / it.stage->shape.h;
   it.y = unit % it.stage->shape.h;
-  it.site = (size_t)it.y * it.layer->sites_w + x;
+  it.site = (size_t)it.y * it.layer->sites_w;
   return it;
 }
 
@@ -93,10 +98,10 @@ static ahead ahead_of(const snn_int8_context *ctx, uint32_t index, uint32_t unit
   return (ahead){weights + from * LINE, to - from};
 }
 
-static void fetch(const ahead *a, uint32_t part, uint32_t parts) {
+/* The next n of them. */
+static inline void fetch(ahead *a, size_t n) {
   enum { SECOND_CACHE = 2 };
-  for (size_t i = a->n * part / parts; i < a->n * (part + 1) / parts; i++)
-    __builtin_prefetch(a->weights + i * LINE, 0, SECOND_CACHE);
+  for (; n && a->n; n--, a->n--, a->weights += LINE) __builtin_prefetch(a->weights, 0, SECOND_CACHE);
 }
 
 static uint32_t lanes_of(const item *it) {
@@ -305,32 +310,31 @@ static void store_currents(const snn_int8_context *ctx, const item *it, uint32_t
     memcpy(snn_int8_values(ctx, it->stage->node, position, t) + channel, total + lane, n * sizeof *total);
 }
 
-/* What neurons need beside their currents. */
-static snn_int8_neurons neurons_of(const snn_int8_context *ctx, const item *it, const int32_t *constant) {
+/* What neurons of site 0 need beside their currents. */
+static snn_int8_neurons neurons_of(const snn_int8_context *ctx, const item *it) {
   const snn_int8_layer *layer = it->layer;
   const snn_int8_place *place = &ctx->layout->stages[it->index];
   snn_int8_neurons p = {.fraction = layer->fraction,
-                        .constant = constant,
                         .level = (ctx->half_level ? layer->half_fire : layer->fire) + first_lane(it),
                         .theta = layer->theta + first_lane(it),
                         .tau = ctx->tau};
   if (it->stage->sink != SNN_SINK_SPIKES) return p;
   p.v = state_of(ctx, it, place->state);
   if (ctx->layout->kind == SNN_PLAN_SIGNED) p.balance = state_of(ctx, it, place->balance);
-  if (!ctx->first_step) reset(ctx, it, p.v, p.balance);
   return p;
 }
 
-/* The sums of an item: a convolution's spikes of either sign. */
-static uint32_t find_sums(stage_run *run, const item *it, snn_int8_sum *sums) {
-  uint32_t n = 0;
+/* The sums of a row and block: a convolution's spikes of either sign. */
+static void find_sums(stage_run *run) {
+  const item *it = &run->now;
+  run->n_sums = 0;
   for (uint32_t k = 0; k < run->n_lists; k++)
     for (uint32_t sign = 0; sign < snn_int8_signs(run->ctx->layout); sign++) {
       const snn_int8_term *term = run->lists[k].term;
-      sums[n] = snn_int8_lists_sum(run->ctx, &run->lists[k], it->y, it->x, sign, run->n_steps);
-      sums[n++].weights = term->weights + it->block * snn_int8_rows(term) * lanes_of(it);
+      snn_int8_row_sum *row = &run->sums[run->n_sums++];
+      *row = snn_int8_lists_row(run->ctx, &run->lists[k], it->y, sign, run->n_steps);
+      row->sum.weights = term->weights + it->block * snn_int8_rows(term) * lanes_of(it);
     }
-  return n;
 }
 
 /* Spikes that are added as they are, all steps of them: [wire][steps][groups] of `bits`. */
@@ -347,32 +351,46 @@ static uint32_t find_wires(const stage_run *run, const item *it, uint64_t *bits,
   return n;
 }
 
-/* Dense sums of all steps of an item, where its row of outputs is worth it; else NULL. */
-static const int32_t *find_ready(stage_run *run, const item *it) {
-  if (!run->may_be_dense) return NULL;
-  if (run->row != it->y)
-    run->is_dense = snn_int8_prefers_dense(run->ctx, it->layer, run->lists, run->n_lists, it->y, run->n_steps);
-  run->row = it->y;
-  if (!run->is_dense) return NULL;
+/* Dense sums of all steps of an item. */
+static const int32_t *dense_sums(const stage_run *run) {
+  const item *it = &run->now;
   const uint32_t x = it->x * it->layer->unroll, left = it->stage->shape.w - x;
   const snn_int8_site site = {it->layer, it->block, it->y, x, left < it->layer->unroll ? left : it->layer->unroll};
   snn_int8_dense_sums(run->ctx, &site, run->n_steps, run->ctx->scratch->ready);
   return run->ctx->scratch->ready;
 }
 
+/* Before the items of a row and block. */
+static void begin_row(stage_run *run, uint32_t index, uint32_t unit) {
+  run->now = item_of(run->ctx, index, unit);
+  run->neurons = neurons_of(run->ctx, &run->now);
+  run->is_dense = run->may_be_dense &&
+                  snn_int8_prefers_dense(run->ctx, run->now.layer, run->lists, run->n_lists, run->now.y, run->n_steps);
+  run->n_sums = run->n_lists;
+  if (!run->is_dense) find_sums(run);
+}
+
 /* All steps of one item. */
-static void run_item(stage_run *run, const item *it) {
+static void run_item(stage_run *run) {
   const snn_int8_context *ctx = run->ctx;
+  const item *it = &run->now;
   const snn_int8_kernels *kernels = ctx->sim->kernels;
   snn_int8_sum sums[4 * SNN_MAX_NODE_INPUTS];
   snn_int8_wire wires[MOST_WIRES];
   uint64_t arriving[MOST_WIRES * MOST_STEPS * SNN_INT8_GROUPS];
-  uint64_t plus[MOST_STEPS * SNN_INT8_GROUPS], minus[MOST_STEPS * SNN_INT8_GROUPS];
-  snn_int8_sources from = {.groups = it->layer->groups, .ready = find_ready(run, it), .sums = sums, .wires = wires};
-  from.n_sums = from.ready ? run->n_lists : find_sums(run, it, sums);
-  const int32_t *constant = constant_of(ctx, it);
+  uint64_t room[MOST_STEPS * SNN_INT8_GROUPS], minus[MOST_STEPS * SNN_INT8_GROUPS];
+  uint64_t *plus = run->in_place ? snn_int8_bits(ctx, it->stage->node, it->site, 0) : room;
+  snn_int8_sources from = {.groups = it->layer->groups, .n_sums = run->n_sums, .sums = sums, .wires = wires};
+  if (run->is_dense)
+    from.ready = dense_sums(run);
+  else
+    for (uint32_t k = 0; k < run->n_sums; k++) sums[k] = snn_int8_sum_at(&run->sums[k], it->x);
   const uint32_t groups = it->layer->groups;
-  snn_int8_neurons p = neurons_of(ctx, it, constant);
+  snn_int8_neurons p = run->neurons;
+  p.constant = constant_of(ctx, it);
+  if (p.v) p.v += (size_t)it->x * it->layer->lanes;
+  if (p.balance) p.balance += (size_t)it->x * it->layer->lanes;
+  if (p.v && !ctx->first_step) reset(ctx, it, p.v, p.balance);
   if (run->by_kernel) {
     from.n_wires = find_wires(run, it, arriving, wires);
     kernels->steps(ctx->reset, &p, &from, run->n_steps, valid_lanes(it), plus, minus, run->spikes);
@@ -381,7 +399,7 @@ static void run_item(stage_run *run, const item *it) {
     currents sum;
     gather_currents(ctx, it, &from, t, &sum);
     if (it->stage->sink != SNN_SINK_SPIKES) {
-      store_currents(ctx, it, t, constant, &sum);
+      store_currents(ctx, it, t, p.constant, &sum);
       continue;
     }
     p.acc = sum.has_acc ? sum.acc : NULL;
@@ -389,18 +407,19 @@ static void run_item(stage_run *run, const item *it) {
     run->spikes[t] += (uint32_t)kernels->fire(ctx->reset, &p, groups, valid_lanes(it), plus + (size_t)t * groups,
                                               minus + (size_t)t * groups);
   }
-  if (it->stage->sink != SNN_SINK_SPIKES) return;
+  if (it->stage->sink != SNN_SINK_SPIKES || run->in_place) return;
   store_spikes(ctx, it, 0, run->n_steps, plus);
   if (ctx->layout->kind == SNN_PLAN_SIGNED) store_spikes(ctx, it, 1, run->n_steps, minus);
 }
 
 /* Empty lists for the stage's convolutions, and what its items have to do. */
 static void begin_stage(stage_run *run, uint32_t index) {
+  const snn_stage *stage = &run->ctx->sim->plan->stages[index];
   const snn_int8_layer *layer = &run->ctx->sim->model->layers[index];
   const uint32_t signs = snn_int8_signs(run->ctx->layout);
   uint32_t wires = 0;
   snn_int8_room room = run->ctx->scratch->lists;
-  run->by_kernel = run->ctx->sim->plan->stages[index].sink == SNN_SINK_SPIKES;
+  run->by_kernel = stage->sink == SNN_SINK_SPIKES;
   for (uint32_t k = 0; k < layer->n_terms; k++) {
     const snn_int8_term *term = &layer->terms[k];
     if (term->is_conv && !term->is_grouped)
@@ -412,7 +431,8 @@ static void begin_stage(stage_run *run, uint32_t index) {
   }
   if (wires > MOST_WIRES) run->by_kernel = false;
   run->may_be_dense = snn_int8_may_be_dense(run->ctx, layer);
-  run->row = UINT32_MAX;
+  run->in_place = run->ctx->layout->kind == SNN_PLAN_BINARY && stage->sink == SNN_SINK_SPIKES && layer->unroll == 1 &&
+                  layer->groups == snn_words(stage->shape.c);
 }
 
 void snn_int8_stage_run(const snn_int8_context *ctx, uint32_t index, uint32_t n_steps) {
@@ -435,12 +455,13 @@ void snn_int8_stage_run(const snn_int8_context *ctx, uint32_t index, uint32_t n_
   begin_stage(&run, index);
   snn_work work = snn_team_work(ctx->constant.team, units_of(ctx, index, &begin, &end));
   while (snn_team_take(&work, &unit)) {
-    const ahead next = ahead_of(ctx, index, unit);
-    for (uint32_t x = 0; x < layer->sites_w; x++) {
+    ahead next = ahead_of(ctx, index, unit);
+    const size_t lines = (next.n + layer->sites_w - 1) / layer->sites_w; /* an item */
+    begin_row(&run, index, unit);
+    for (uint32_t x = 0; x < layer->sites_w; x++, run.now.x++, run.now.site++) {
       snn_stand_back(ctx->constant.team.courtesy);
-      fetch(&next, x, layer->sites_w);
-      const item it = item_of(ctx, index, unit, x);
-      run_item(&run, &it);
+      fetch(&next, lines);
+      run_item(&run);
     }
   }
   for (uint32_t t = 0; t < n_steps; t++)
