@@ -69,6 +69,7 @@ typedef struct snn_int8_sim {
   snn_int8_scaled *scaled;
   const snn_int8_kernels *kernels;
   snn_int8_choice choice;
+  bool weights_stay; /* in a core's cache from picture to picture */
   snn_arena arena;
   snn_int8_whole whole;
   snn_int8_layout layouts[SNN_PLAN_KINDS];

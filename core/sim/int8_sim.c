@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/machine.h"
 
 enum { MOST_START = 1 << 27 }; /* initial potentials, in units */
 
@@ -138,7 +139,10 @@ snn_status snn_int8_sim_create(const snn_network *net, const snn_plan *plan, uin
   if (status == SNN_OK && !(s.scaled = snn_arena_alloc(&s.arena, 1, sizeof *s.scaled)))
     status = snn_fail_memory(err, "a simulation session");
   if (status == SNN_OK) status = snn_int8_scaled_create(shared, net, s.scaled, err);
-  if (status == SNN_OK) s.model = &s.scaled->model;
+  if (status == SNN_OK) {
+    s.model = &s.scaled->model;
+    s.weights_stay = s.model->bytes / 2 <= snn_core_cache(); /* one form of two is read */
+  }
   if (status == SNN_OK) status = snn_int8_whole_create(net, s.model, &s.arena, &s.whole, err);
   for (int k = 0; status == SNN_OK && k < SNN_PLAN_KINDS; k++) status = lay_out(&s, (snn_plan_kind)k, chunk, err);
   if (status == SNN_OK) status = make_scratch(&s, threads, chunk, err);

@@ -88,7 +88,7 @@ static ahead ahead_of(const snn_int8_context *ctx, uint32_t index, uint32_t unit
   const uint32_t height = ctx->sim->plan->stages[index].shape.h, block = unit / height;
   size_t begin, end, bytes = 0;
   units_of(ctx, index, &begin, &end);
-  if (unit < begin || unit >= end) return (ahead){0}; /* somebody else's */
+  if (ctx->sim->weights_stay || unit < begin || unit >= end) return (ahead){0}; /* the latter: somebody else's */
   const int8_t *weights = weights_after(ctx, index, block, end, &bytes);
   if (!weights) return (ahead){0};
   const size_t first = (size_t)block * height > begin ? (size_t)block * height : begin,
