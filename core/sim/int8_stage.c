@@ -231,6 +231,14 @@ static const int32_t *constant_of(const snn_int8_context *ctx, const item *it) {
   if (ctx->first_step) return constant;
   const int32_t times = ctx->layout->kind == SNN_PLAN_WHOLE_RUN ? (int32_t)ctx->timesteps : 1;
   memcpy(constant, bias, lanes_of(it) * sizeof *constant);
+  if (layer->n_statics == 1 && layer->unroll > 1) { /* outputs side by side lie so in both */
+    const uint32_t first = it->x * layer->unroll, left = it->stage->shape.w - first;
+    const uint32_t n = (left < layer->unroll ? left : layer->unroll) * it->stage->shape.c;
+    const float *sum =
+        static_of(ctx, layer->statics[0]) + ((size_t)it->y * it->stage->shape.w + first) * it->stage->shape.c;
+    ctx->sim->kernels->add_rounded(sum, layer->per_unit, layer->most_static, times, n, constant);
+    return constant;
+  }
   uint32_t lane, channel;
   size_t position;
   for (uint32_t j = 0, n; (n = output_of(it, j, &lane, &channel, &position)) > 0; j++) {
