@@ -48,6 +48,10 @@ typedef struct snn_kernels {
    * zeros included. */
   uint64_t (*conv_graded)(const snn_conv_args *a, snn_site site, const float *x, float *acc);
 
+  /* The same for n outputs side by side, from `site` on: acc[n][site.n], of which no element may be -0, since a value
+   * of 0 may be added or not. */
+  uint64_t (*conv_graded_row)(const snn_conv_args *a, snn_site site, uint32_t n, const float *x, float *acc);
+
   /* n <= SNN_BLOCK neurons: v += current; where v >= fire: v -= theta and a spike. Returns the spikes, neuron i in bit
    * i. */
   uint64_t (*integrate_fire)(float *v, const float *current, const float *fire, const float *theta, uint32_t n);

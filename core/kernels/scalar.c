@@ -61,6 +61,12 @@ static uint64_t conv_graded(const snn_conv_args *a, snn_site site, const float *
   return macs;
 }
 
+static uint64_t conv_graded_row(const snn_conv_args *a, snn_site site, uint32_t n, const float *x, float *acc) {
+  uint64_t macs = 0;
+  for (; n > 0; n--, site.x++, acc += site.n) macs += conv_graded(a, site, x, acc);
+  return macs;
+}
+
 static uint64_t integrate_fire(float *v, const float *current, const float *fire, const float *theta, uint32_t n) {
   uint64_t spikes = 0;
   for (uint32_t i = 0; i < n; i++) {
@@ -78,6 +84,7 @@ const snn_kernels snn_kernels_scalar = {
     .conv_spikes = conv_spikes,
     .conv_counts = conv_counts,
     .conv_graded = conv_graded,
+    .conv_graded_row = conv_graded_row,
     .integrate_fire = integrate_fire,
     .expand_f16 = expand_f16,
     .expand_i8 = expand_i8,

@@ -106,6 +106,65 @@ static uint64_t conv_graded(const snn_conv_args *a, snn_site site, const float *
   DISPATCH(GRADED, snn_kernels_scalar.conv_graded(a, site, input, acc))
 }
 
+/* Outputs that are computed together, so that a weight is loaded once for all of them and additions do not wait for
+ * each other: as many as find room in registers. */
+static inline int outputs_together(int vectors) {
+  const int registers = VECTOR_BYTES == 64 ? 16 : 8, most = registers / vectors;
+  return most < 1 ? 1 : most > 4 ? 4 : most;
+}
+
+/* `outputs` of them whose columns all lie inside the map; both numbers are constants where this is inlined. */
+static inline __attribute__((always_inline)) void walk_together(const snn_conv_args *a, snn_site site, const float *x,
+                                                                float *acc, int vectors, int outputs) {
+  const size_t step = (size_t)a->stride_w * a->in_c;
+  vec local[16];
+  _Pragma("GCC unroll 16") for (int i = 0; i < outputs * vectors; i++) local[i] = load(acc + i * LANES);
+  for (tap_walk tap = walk_of(a, site); next_tap(&tap);) {
+    const float *in = x + tap.position * a->in_c, *w = tap.weights + site.begin;
+    for (uint32_t c = 0; c < a->in_c; c++, w += a->out_c) _Pragma("GCC unroll 8") for (int k = 0; k < vectors; k++) {
+        const vec weight = load(w + k * LANES);
+        _Pragma("GCC unroll 4") for (int o = 0; o < outputs; o++) local[o * vectors + k] +=
+            in[(size_t)o * step + c] * weight;
+      }
+  }
+  _Pragma("GCC unroll 16") for (int i = 0; i < outputs * vectors; i++) store(acc + i * LANES, local[i]);
+}
+
+#define TOGETHER_CASE(k) \
+  case k: walk_together(a, site, x, acc, k, outputs_together(k)); break
+
+static uint64_t conv_graded_row(const snn_conv_args *a, snn_site site, uint32_t n, const float *x, float *acc) {
+  const int vectors = (int)(site.n / LANES);
+  if (a->group_in != a->in_c || site.n % LANES != 0 || vectors > VECTORS)
+    return snn_kernels_scalar.conv_graded_row(a, site, n, x, acc);
+  const uint32_t together = (uint32_t)outputs_together(vectors);
+  const int64_t reach = (int64_t)(a->kernel_w - 1) * a->dilation_w;
+  uint64_t macs = 0;
+  while (n > 0) {
+    const int64_t left = (int64_t)site.x * a->stride_w - a->pad_left;
+    if (n < together || left < 0 || left + (together - 1) * (int64_t)a->stride_w + reach >= a->in_w) {
+      macs += conv_graded(a, site, x, acc);
+      n--, site.x++, acc += site.n;
+      continue;
+    }
+    switch (vectors) {
+      TOGETHER_CASE(1);
+      TOGETHER_CASE(2);
+      TOGETHER_CASE(3);
+      TOGETHER_CASE(4);
+#if VECTOR_BYTES < 64
+      TOGETHER_CASE(5);
+      TOGETHER_CASE(6);
+      TOGETHER_CASE(7);
+      TOGETHER_CASE(8);
+#endif
+    }
+    for (tap_walk tap = walk_of(a, site); next_tap(&tap);) macs += (uint64_t)a->in_c * site.n * together;
+    n -= together, site.x += together, acc += together * site.n;
+  }
+  return macs;
+}
+
 static uint64_t integrate_fire(float *v, const float *current, const float *fire, const float *theta, uint32_t n) {
   uint64_t spikes = 0;
   uint32_t i = 0;
@@ -123,6 +182,7 @@ const snn_kernels TABLE = {
     .conv_spikes = conv_spikes,
     .conv_counts = conv_counts,
     .conv_graded = conv_graded,
+    .conv_graded_row = conv_graded_row,
     .integrate_fire = integrate_fire,
     .expand_f16 = expand_f16,
     .expand_i8 = expand_i8,

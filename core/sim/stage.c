@@ -205,6 +205,32 @@ static void run_sum(const snn_stage_context *ctx, const snn_stage *stage, size_t
   }
 }
 
+/* Does a stage store what one convolution makes of a map of values that do not change, all channels in one block? */
+static bool is_constant_conv(const snn_stage_context *ctx, const snn_stage *stage) {
+  return stage->sink == SNN_SINK_STATIC && stage->kind != SNN_LAYER_MAXPOOL && stage->n_terms == 1 &&
+         stage->blocks == 1 && stage->terms[0].is_conv && !ctx->currents &&
+         ctx->plan->edges[stage->terms[0].source].kind == SNN_EDGE_STATIC;
+}
+
+/* Such a one, row by row. A bias of -0 becomes 0, as the kernel wants it. */
+static void run_constant_conv(const snn_stage_context *ctx, const snn_stage *stage, size_t begin, size_t end,
+                              tally *done) {
+  const float times = steps_of_pass(ctx), *in = edge_floats(ctx, &ctx->plan->edges[stage->terms[0].source], 0);
+  float *out = edge_floats(ctx, &ctx->plan->edges[stage->node], 0);
+  for (size_t item = begin; item < end;) {
+    snn_stand_back(ctx->team.courtesy);
+    const snn_site site = site_of(stage, item);
+    const size_t left = stage->shape.w - site.x, n = left < end - item ? left : end - item,
+                 at = element_of(stage, site);
+    for (size_t i = 0; i < n; i++) {
+      const float *bias = stage->bias_map ? stage->bias_map + at + i * site.n : stage->bias;
+      for (uint32_t c = 0; c < site.n; c++) out[at + i * site.n + c] = bias[c] * times + 0.0f;
+    }
+    done->macs += ctx->kernels->conv_graded_row(&stage->terms[0].conv, site, (uint32_t)n, in, out + at);
+    item += n;
+  }
+}
+
 /* The part of a pooling window that lies inside the map: rows [y0, y1), columns [x0, x1) in steps of the dilation. */
 typedef struct pool_area {
   int64_t y0, y1, x0, x1;
@@ -431,6 +457,8 @@ void snn_stage_run(const snn_stage_context *ctx, const snn_stage *stage, uint32_
     run_constant(ctx, stage, begin, end);
   else if (stage->pieces)
     run_gather(ctx, stage, begin, end, n_steps);
+  else if (is_constant_conv(ctx, stage))
+    run_constant_conv(ctx, stage, begin, end, done);
   else
     run_sum(ctx, stage, begin, end, n_steps, done);
   for (uint32_t row = 0; row < (ctx->counts_steps ? n_steps : 1); row++) charge(ctx, stage, row, &done[row]);

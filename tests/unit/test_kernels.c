@@ -44,8 +44,9 @@ typedef struct scene {
 static scene make_scene(uint32_t groups, uint32_t group_in, uint32_t group_out) {
   scene s = {0};
   snn_conv_args *a = &s.a;
+  const uint32_t wide = draw(4) ? 5 : 16; /* so that many outputs see whole windows */
   *a = (snn_conv_args){.in_h = 1 + draw(5),
-                       .in_w = 1 + draw(5),
+                       .in_w = 1 + draw(wide),
                        .in_c = groups * group_in,
                        .out_c = groups * group_out,
                        .kernel_h = 1 + draw(3),
@@ -59,7 +60,7 @@ static scene make_scene(uint32_t groups, uint32_t group_in, uint32_t group_out) 
                        .group_in = group_in,
                        .group_out = group_out};
   a->out_h = 1 + draw(3); /* may reach past the lower right border, as pads there allow */
-  a->out_w = 1 + draw(3);
+  a->out_w = 1 + draw(wide - 2);
   size_t n_weights = (size_t)a->kernel_h * a->kernel_w * group_in * a->out_c;
   size_t positions = (size_t)a->in_h * a->in_w, n = positions * a->in_c, words = snn_words(a->in_c);
   s.weights = exactly(n_weights, sizeof(float));
@@ -153,11 +154,30 @@ static void check_position(const snn_kernels *k, const scene *s, uint32_t y, uin
   }
 }
 
+/* Outputs of a row from one on, some channels of them, at once. */
+static void check_row(const snn_kernels *k, const scene *s, uint32_t y) {
+  const snn_conv_args *a = &s->a;
+  const uint32_t x = draw(a->out_w), outputs = a->out_w - x, begin = draw(2) ? draw(a->out_c) : 0;
+  const uint32_t left = a->out_c - begin, n = left < SNN_BLOCK ? left : SNN_BLOCK;
+  float *want = exactly((size_t)outputs * n, sizeof *want), *got = exactly((size_t)outputs * n, sizeof *got);
+  uint64_t operations = 0;
+  for (uint32_t i = 0; i < outputs * n; i++) {
+    got[i] = uniform();
+    want[i] = naive(s, GRADED, y, x + i / n, begin + i % n, got[i], &operations);
+  }
+  assert_int_equal(k->conv_graded_row(a, (snn_site){y, x, begin, n}, outputs, s->graded, got), operations);
+  assert_memory_equal(got, want, (size_t)outputs * n * sizeof *got);
+  free(got);
+  free(want);
+}
+
 static void check_geometry(uint32_t groups, uint32_t group_in, uint32_t group_out) {
   scene s = make_scene(groups, group_in, group_out);
   for (uint32_t y = 0; y < s.a.out_h; y++)
     for (uint32_t x = 0; x < s.a.out_w; x++)
       for (unsigned k = 0; snn_kernels_available(k); k++) check_position(snn_kernels_available(k), &s, y, x);
+  for (uint32_t y = 0; y < s.a.out_h; y++)
+    for (unsigned k = 0; snn_kernels_available(k); k++) check_row(snn_kernels_available(k), &s, y);
   free_scene(&s);
 }
 
