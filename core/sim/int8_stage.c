@@ -223,11 +223,11 @@ static const float *static_of(const snn_int8_context *ctx, uint32_t node) {
 }
 
 /* Currents that do not change, with the bias: computed at an image's first chunk. */
-static const int32_t *constant_of(const snn_int8_context *ctx, const item *it) {
+static const int32_t *constant_of(const snn_int8_context *ctx, const item *it, int32_t *room) {
   const snn_int8_layer *layer = it->layer;
   const int32_t *bias = ctx->sim->numbers[it->index].bias + first_lane(it);
   if (!layer->n_statics) return bias;
-  int32_t *constant = state_of(ctx, it, ctx->layout->stages[it->index].constant);
+  int32_t *constant = room ? room : state_of(ctx, it, ctx->layout->stages[it->index].constant);
   if (ctx->first_step) return constant;
   const int32_t times = ctx->layout->kind == SNN_PLAN_WHOLE_RUN ? (int32_t)ctx->timesteps : 1;
   memcpy(constant, bias, lanes_of(it) * sizeof *constant);
@@ -395,9 +395,11 @@ static void run_item(stage_run *run) {
     for (uint32_t k = 0; k < run->n_sums; k++) sums[k] = snn_int8_sum_at(&run->sums[k], it->x);
   const uint32_t groups = it->layer->groups;
   snn_int8_neurons p = run->neurons;
-  p.constant = constant_of(ctx, it);
-  if (p.v) p.v += (size_t)it->x * it->layer->lanes;
-  if (p.balance) p.balance += (size_t)it->x * it->layer->lanes;
+  _Alignas(64) int32_t v[BLOCK_LANES], balance[BLOCK_LANES], constant[BLOCK_LANES];
+  const bool one = !ctx->first_step && run->n_steps == ctx->timesteps;
+  p.constant = constant_of(ctx, it, one ? constant : NULL);
+  if (p.v) p.v = one ? v : p.v + (size_t)it->x * it->layer->lanes;
+  if (p.balance) p.balance = one ? balance : p.balance + (size_t)it->x * it->layer->lanes;
   if (p.v && !ctx->first_step) reset(ctx, it, p.v, p.balance);
   if (run->by_kernel) {
     from.n_wires = find_wires(run, it, arriving, wires);
