@@ -117,7 +117,7 @@ typedef struct snn_int8_kernels {
 
   /* List spikes of n positions whose words of bits lie `stride` words apart: for each set bit c of the i-th one's,
    * first + i * width + c, written from entries[at] on. Returns where the entries end; so does ends[i], unless NULL,
-   * after position i. */
+   * after position i. Where there are ends, c < width - 1. */
   uint32_t (*list)(const uint64_t *bits, size_t stride, uint32_t n, uint32_t words, uint32_t first, uint32_t width,
                    uint16_t *entries, uint32_t at, uint32_t *ends);
 

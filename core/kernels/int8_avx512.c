@@ -12,23 +12,55 @@ static inline unsigned at_least(__m512i v, __m512i level) {
 
 #include "kernels/int8_vector.h"
 
+/* What `numbers` has at the set bits, as entries; returns where they end. */
+static inline uint32_t put_entries(uint64_t bits, __m512i numbers, uint32_t first, uint16_t *entries, uint32_t at) {
+  const uint32_t found = (uint32_t)__builtin_popcountll(bits);
+  const __m512i from = _mm512_set1_epi16((short)(uint16_t)first), packed = _mm512_maskz_compress_epi8(bits, numbers);
+  _mm512_storeu_si512(entries + at, _mm512_add_epi16(_mm512_cvtepu8_epi16(_mm512_castsi512_si256(packed)), from));
+  if (found > 32)
+    _mm512_storeu_si512(entries + at + 32,
+                        _mm512_add_epi16(_mm512_cvtepu8_epi16(_mm512_extracti64x4_epi64(packed, 1)), from));
+  return at + found;
+}
+
+/* Positions of few channels, `each` bits of which hold them all, together. Returns how many positions are left. */
+static inline __attribute__((always_inline)) uint32_t list_narrow(const uint64_t *bits, size_t stride, uint32_t n,
+                                                                  const uint32_t each, uint32_t first, uint32_t width,
+                                                                  __m512i numbers, uint16_t *entries, uint32_t *at,
+                                                                  uint32_t *ends) {
+  const uint32_t together = SNN_LANES / each;
+  for (uint32_t k = 1; k < together; k++) /* number k * each + c becomes k * width + c */
+    numbers = _mm512_mask_add_epi8(numbers, ~0ull << (k * each), numbers, _mm512_set1_epi8((char)(width - each)));
+  for (; n >= together; n -= together, bits += together * stride, ends += together, first += together * width) {
+    uint64_t all = 0;
+    _Pragma("GCC unroll 4") for (uint32_t k = 0; k < together; k++) {
+      all |= bits[k * stride] << (k * each);
+      ends[k] = *at + (uint32_t)__builtin_popcountll(all);
+    }
+    *at = put_entries(all, numbers, first, entries, *at);
+  }
+  return n;
+}
+
 static uint32_t list(const uint64_t *bits, size_t stride, uint32_t n, uint32_t words, uint32_t first, uint32_t width,
                      uint16_t *entries, uint32_t at, uint32_t *ends) {
+  enum { HALF = SNN_LANES / 2, QUARTER = SNN_LANES / 4 };
   const __m512i numbers =
       _mm512_set_epi8(63, 62, 61, 60, 59, 58, 57, 56, 55, 54, 53, 52, 51, 50, 49, 48, 47, 46, 45, 44, 43, 42, 41, 40,
                       39, 38, 37, 36, 35, 34, 33, 32, 31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20, 19, 18, 17, 16,
                       15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+  if (words == 1 && ends && width <= HALF + 1) {
+    const uint32_t left = width <= QUARTER + 1
+                              ? list_narrow(bits, stride, n, QUARTER, first, width, numbers, entries, &at, ends)
+                              : list_narrow(bits, stride, n, HALF, first, width, numbers, entries, &at, ends);
+    const uint32_t done = n - left;
+    bits += done * stride;
+    first += done * width;
+    ends += done;
+    n = left;
+  }
   for (uint32_t i = 0; i < n; i++, bits += stride, first += width) {
-    for (uint32_t w = 0; w < words; w++) {
-      const uint32_t found = (uint32_t)__builtin_popcountll(bits[w]);
-      const __m512i from = _mm512_set1_epi16((short)(uint16_t)(first + SNN_LANES * w));
-      const __m512i packed = _mm512_maskz_compress_epi8(bits[w], numbers);
-      _mm512_storeu_si512(entries + at, _mm512_add_epi16(_mm512_cvtepu8_epi16(_mm512_castsi512_si256(packed)), from));
-      if (found > 32)
-        _mm512_storeu_si512(entries + at + 32,
-                            _mm512_add_epi16(_mm512_cvtepu8_epi16(_mm512_extracti64x4_epi64(packed, 1)), from));
-      at += found;
-    }
+    for (uint32_t w = 0; w < words; w++) at = put_entries(bits[w], numbers, first + SNN_LANES * w, entries, at);
     if (ends) ends[i] = at;
   }
   return at;

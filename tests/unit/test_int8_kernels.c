@@ -103,17 +103,19 @@ static void test_rows_worst_case(void **state) {
 static void test_list(void **state) {
   (void)state;
   seed = 3;
-  for (uint32_t words = 1; words <= 3; words++)
+  static const uint32_t channels[] = {1, 10, 16, 17, 32, 33, 63, 64, 128, 192};
+  for (size_t shape = 0; shape < sizeof channels / sizeof *channels; shape++)
     for (uint32_t density = 0; density < 12; density++) {
-      enum { POSITIONS = 5, STRIDE = 4 };
+      enum { POSITIONS = 7, STRIDE = 4 };
       uint64_t bits[POSITIONS * STRIDE] = {0};
       uint16_t want[7 + POSITIONS * 3 * 64];
-      const uint32_t first = draw(1 << 16), width = draw(3) * 64; /* entries are modulo 2^16 */
+      const uint32_t words = (channels[shape] + 63) / 64, first = draw(1 << 16); /* entries are modulo 2^16 */
+      const uint32_t width = channels[shape] + 1 + draw(2) * draw(100);
       uint32_t n = 7, ends[POSITIONS], got_ends[POSITIONS];
       for (uint32_t i = 0; i < POSITIONS; i++) {
-        for (uint32_t w = 0; w < STRIDE; w++) bits[i * STRIDE + w] = density == 11 || w >= words ? ~0ull : 0;
-        for (uint32_t c = 0; c < 64 * words; c++) {
-          if (draw(10) < density) bits[i * STRIDE + c / 64] |= 1ull << (c % 64);
+        for (uint32_t w = 0; w < STRIDE; w++) bits[i * STRIDE + w] = w >= words ? ~0ull : 0;
+        for (uint32_t c = 0; c < channels[shape]; c++) {
+          if (density == 11 || draw(10) < density) bits[i * STRIDE + c / 64] |= 1ull << (c % 64);
           if (bits[i * STRIDE + c / 64] >> (c % 64) & 1) want[n++] = (uint16_t)(first + i * width + c);
         }
         ends[i] = n;
