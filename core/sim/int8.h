@@ -17,10 +17,10 @@ enum { SNN_INT8_MOST_CHUNK = 64 }; /* steps */
 
 /* Where things lie in a lane's memory, in bytes. */
 typedef struct snn_int8_place {
-  size_t edge;     /* by node */
-  size_t fired;    /* by node of neurons: words of who has fired, [h][w][words] */
-  size_t state;    /* by stage: potentials; readout: sums int64 [lanes], then those after each step of the chunk,
-                    * [chunk][lanes]; maximum pools: see int8_wires.c */
+  size_t edge;  /* by node */
+  size_t fired; /* by node of neurons: words of who has fired, [h][w][words] */
+  size_t state; /* by stage: potentials, from chunk to chunk; readout: sums int64 [lanes], then those after each step of
+                 * the chunk, [chunk][lanes]; maximum pools: see int8_wires.c */
   size_t balance;  /* by stage: of signed neurons, like potentials */
   size_t constant; /* by stage with constant currents: their sum and the bias, like potentials */
 } snn_int8_place;
