@@ -1,6 +1,6 @@
 """`make load`: what a daemon on this machine bears, client included. Prints tables in Markdown.
 
-MODEL (models/lenet-mnist/model.safetensors), PICTURE (a sample of it), T (8), SECONDS (5) a
+MODEL (models/lenet-mnist/model.safetensors), PICTURE (a sample of it), T (8), NEURON (the model's), SECONDS (5) a
 measurement, THREADS (all) of the simulation, BRIEF=1: only the first two tables. Offered load is
 an open loop with Poisson arrivals (tests/load/openloop.c); latencies count from the appointment. Client and server
 share the machine: what the client takes, the server lacks."""
@@ -20,7 +20,8 @@ from conftest import Daemon  # noqa: E402
 MODEL = pathlib.Path(os.environ.get("MODEL", ROOT / "models/lenet-mnist/model.safetensors"))
 PICTURE = os.environ.get("PICTURE", str(ROOT / "models/lenet-mnist/samples/7.png"))
 T, SECONDS = int(os.environ.get("T", 8)), float(os.environ.get("SECONDS", 5))
-THREADS = os.environ.get("THREADS", "0")
+THREADS, NEURON = os.environ.get("THREADS", "0"), os.environ.get("NEURON")
+PATH = f"/v1/models/m/classify?T={T}" + (f"&neuron={NEURON}" if NEURON else "")
 OPENLOOP = os.environ.get("OPENLOOP_BIN", str(ROOT / "build/release/openloop"))
 SNN = os.environ.get("SNN_BIN", str(ROOT / "build/release/snn"))
 
@@ -35,8 +36,8 @@ class Unread(Daemon):
                 return
 
 
-def load(d, *flags, path=f"/v1/models/m/classify?T={T}", seconds=SECONDS):
-    out = subprocess.run([OPENLOOP, "--seconds", str(seconds), *map(str, flags), "--path", path, "--body", PICTURE,
+def load(d, *flags, seconds=SECONDS):
+    out = subprocess.run([OPENLOOP, "--seconds", str(seconds), *map(str, flags), "--path", PATH, "--body", PICTURE,
                           f"127.0.0.1:{d.port}"], stdout=subprocess.PIPE, check=False).stdout
     return json.loads(out)
 
@@ -45,8 +46,8 @@ def bench(batch=1):
     """The library on the same picture."""
     with tempfile.TemporaryDirectory() as folder:
         shutil.copy(PICTURE, folder)
-        threads = [] if THREADS == "0" else ["--threads", THREADS]
-        out = subprocess.run([SNN, "bench", str(MODEL), "-T", str(T), *threads, "--data", folder, "--batch", str(batch), "--seconds", "1", "--json"],
+        flags = ([] if THREADS == "0" else ["--threads", THREADS]) + (["--neuron", NEURON] if NEURON else [])
+        out = subprocess.run([SNN, "bench", str(MODEL), "-T", str(T), *flags, "--data", folder, "--batch", str(batch), "--seconds", "1", "--json"],
                              stdout=subprocess.PIPE, check=True).stdout
     return json.loads(out)["rows"][0]["images_per_second"]
 
@@ -128,7 +129,7 @@ def main():
         (pathlib.Path(folder) / "m").mkdir()
         (pathlib.Path(folder) / "m" / "model.safetensors").write_bytes(MODEL.read_bytes())
         with Unread(folder, "--threads", THREADS) as d:
-            print(f"{MODEL.parent.name}, T={T}, {os.cpu_count()} CPUs ({THREADS} threads, 0: all) shared by client and server")
+            print(f"{MODEL.parent.name}, T={T}, neuron {NEURON or 'as recommended'}, {os.cpu_count()} CPUs ({THREADS} threads, 0: all) shared by client and server")
             cost(d)
             beside_the_library(d)
             if not os.environ.get("BRIEF"):
