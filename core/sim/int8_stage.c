@@ -2,6 +2,7 @@
  * a thread meets few blocks and their weights stay in its cache, and lists few rows; all steps of a chunk are done at a
  * site before the next. While it works at a block, a thread has the weights of the one after it fetched. Which thread
  * does an item changes nothing: an item reads what earlier stages left and writes what is its alone. */
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -396,6 +397,7 @@ static void run_item(stage_run *run) {
   const uint32_t groups = it->layer->groups;
   snn_int8_neurons p = run->neurons;
   _Alignas(64) int32_t v[BLOCK_LANES], balance[BLOCK_LANES], constant[BLOCK_LANES];
+  const bool fires = it->stage->sink == SNN_SINK_SPIKES;
   const bool one = !ctx->first_step && run->n_steps == ctx->timesteps;
   p.constant = constant_of(ctx, it, one ? constant : NULL);
   if (p.v) p.v = one ? v : p.v + (size_t)it->x * it->layer->lanes;
@@ -408,7 +410,7 @@ static void run_item(stage_run *run) {
   for (uint32_t t = 0; !run->by_kernel && t < run->n_steps; t++) {
     currents sum;
     gather_currents(ctx, it, &from, t, &sum);
-    if (it->stage->sink != SNN_SINK_SPIKES) {
+    if (!fires) {
       store_currents(ctx, it, t, p.constant, &sum);
       continue;
     }
@@ -417,7 +419,7 @@ static void run_item(stage_run *run) {
     run->spikes[t] += (uint32_t)kernels->fire(ctx->reset, &p, groups, valid_lanes(it), plus + (size_t)t * groups,
                                               minus + (size_t)t * groups);
   }
-  if (it->stage->sink != SNN_SINK_SPIKES || run->in_place) return;
+  if (!fires || run->in_place) return;
   store_spikes(ctx, it, 0, run->n_steps, plus);
   if (ctx->layout->kind == SNN_PLAN_SIGNED) store_spikes(ctx, it, 1, run->n_steps, minus);
 }
@@ -458,6 +460,8 @@ void snn_int8_stage_run(const snn_int8_context *ctx, uint32_t index, uint32_t n_
     snn_int8_count_operations(ctx, stage, layer, n_steps);
     return;
   }
+  const uint32_t sites = layer->sites_w;
+  assert(sites > 0); /* the graph refuses empty shapes */
   size_t begin, end;
   uint32_t unit, spikes[MOST_STEPS] = {0};
   uint64_t total = 0;
@@ -466,9 +470,9 @@ void snn_int8_stage_run(const snn_int8_context *ctx, uint32_t index, uint32_t n_
   snn_work work = snn_team_work(ctx->constant.team, units_of(ctx, index, &begin, &end));
   while (snn_team_take(&work, &unit)) {
     ahead next = ahead_of(ctx, index, unit);
-    const size_t lines = (next.n + layer->sites_w - 1) / layer->sites_w; /* an item */
+    const size_t lines = (next.n + sites - 1) / sites; /* an item */
     begin_row(&run, index, unit);
-    for (uint32_t x = 0; x < layer->sites_w; x++, run.now.x++, run.now.site++) {
+    for (uint32_t x = 0; x < sites; x++, run.now.x++, run.now.site++) {
       snn_stand_back(ctx->constant.team.courtesy);
       fetch(&next, lines);
       run_item(&run);
