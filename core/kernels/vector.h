@@ -113,13 +113,16 @@ static inline int outputs_together(int vectors) {
   return most < 1 ? 1 : most > 4 ? 4 : most;
 }
 
-/* `outputs` of them whose columns all lie inside the map; both numbers are constants where this is inlined. */
-static inline __attribute__((always_inline)) void walk_together(const snn_conv_args *a, snn_site site, const float *x,
-                                                                float *acc, int vectors, int outputs) {
+/* `outputs` of them whose columns all lie inside the map; both numbers are constants where this is inlined. Returns the
+ * taps walked. */
+static inline __attribute__((always_inline)) uint32_t walk_together(const snn_conv_args *a, snn_site site,
+                                                                    const float *x, float *acc, int vectors,
+                                                                    int outputs) {
   const size_t step = (size_t)a->stride_w * a->in_c;
+  uint32_t taps = 0;
   vec local[16];
   _Pragma("GCC unroll 16") for (int i = 0; i < outputs * vectors; i++) local[i] = load(acc + i * LANES);
-  for (tap_walk tap = walk_of(a, site); next_tap(&tap);) {
+  for (tap_walk tap = walk_of(a, site); next_tap(&tap); taps++) {
     const float *in = x + tap.position * a->in_c, *w = tap.weights + site.begin;
     for (uint32_t c = 0; c < a->in_c; c++, w += a->out_c) _Pragma("GCC unroll 8") for (int k = 0; k < vectors; k++) {
         const vec weight = load(w + k * LANES);
@@ -128,10 +131,11 @@ static inline __attribute__((always_inline)) void walk_together(const snn_conv_a
       }
   }
   _Pragma("GCC unroll 16") for (int i = 0; i < outputs * vectors; i++) store(acc + i * LANES, local[i]);
+  return taps;
 }
 
 #define TOGETHER_CASE(k) \
-  case k: walk_together(a, site, x, acc, k, outputs_together(k)); break
+  case k: taps = walk_together(a, site, x, acc, k, outputs_together(k)); break
 
 static uint64_t conv_graded_row(const snn_conv_args *a, snn_site site, uint32_t n, const float *x, float *acc) {
   const int vectors = (int)(site.n / LANES);
@@ -147,6 +151,7 @@ static uint64_t conv_graded_row(const snn_conv_args *a, snn_site site, uint32_t 
       n--, site.x++, acc += site.n;
       continue;
     }
+    uint32_t taps = 0;
     switch (vectors) {
       TOGETHER_CASE(1);
       TOGETHER_CASE(2);
@@ -159,7 +164,7 @@ static uint64_t conv_graded_row(const snn_conv_args *a, snn_site site, uint32_t 
       TOGETHER_CASE(8);
 #endif
     }
-    for (tap_walk tap = walk_of(a, site); next_tap(&tap);) macs += (uint64_t)a->in_c * site.n * together;
+    macs += (uint64_t)taps * a->in_c * site.n * together;
     n -= together, site.x += together, acc += together * site.n;
   }
   return macs;
