@@ -104,6 +104,22 @@ class Daemon:
     def status(self):
         return requests.get(self.url + "/v1/status", timeout=10).json()
 
+    def wait_status(self, wanted, timeout=30):
+        """Until the status is as wanted. An answer is with its client a moment before its request has ended, so what a
+        request holds is to be waited for, never to be looked up once after its answer."""
+        end = time.monotonic() + timeout
+        while not wanted(status := self.status()):
+            assert time.monotonic() < end, status
+            time.sleep(0.005)
+
+    def wait_in_flight(self, n):
+        """Until n requests are under way beside the one that asks."""
+        self.wait_status(lambda status: status["requests_in_flight"] == n + 1)
+
+    def wait_no_memory(self):
+        """Until no request holds memory of the queue's, nor waits in it."""
+        self.wait_status(lambda status: status["queue"]["bytes"] == status["queue"]["depth"] == 0)
+
     def admin(self, method, path, headers=None, **more):
         """A request to the admin listener, with the token unless the headers bring their own."""
         headers = {"Authorization": "Bearer " + self.TOKEN, **(headers or {})}
@@ -147,6 +163,7 @@ class Daemon:
         png = make.picture(1, 32, 3)
         self.classify(png, model, T=2)
         ms = min(self.classify(png, model, T=16).json()["latency_ms"]["simulate"] for _ in range(2))
+        self.wait_in_flight(0)  # what comes next may wait for one of its own
         return max(16, min(4096, int(seconds * 1000 / (ms / 16))))
 
 

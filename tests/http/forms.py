@@ -112,4 +112,4 @@ def assert_well(daemon):
     assert daemon.process.poll() is None, "\n".join(daemon.lines[-5:])
     assert requests.get(daemon.url + "/readyz", timeout=2).status_code == 200
     assert daemon.classify(make.picture(1)).status_code == 200
-    assert daemon.status()["queue"]["bytes"] == 0
+    daemon.wait_no_memory()

@@ -215,7 +215,7 @@ def test_a_request_under_way_finishes_on_the_one_it_began_with(state):
                 f"Content-Type: image/png\r\nContent-Length: {len(PNG)}\r\n\r\n")
         with socket.create_connection((d.host, d.port), timeout=10) as s:
             s.sendall(head.encode() + PNG[:50])
-            wait_until(lambda: d.status()["requests_in_flight"] == 2)  # the one that asks, too
+            d.wait_in_flight(1)
             assert put(d, b, '"1"').status_code == 200
             now = d.classify(PNG, T=5, init="matched").json()
             s.sendall(PNG[50:])

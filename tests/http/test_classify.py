@@ -366,8 +366,7 @@ def test_waiting_requests_share_runs(daemon):
     big = make.picture(1, 32, 3)
     with concurrent.futures.ThreadPoolExecutor(9) as pool:
         first = pool.submit(daemon.classify, big, "slow", T=t)
-        while daemon.status()["requests_in_flight"] < 2:
-            pass
+        daemon.wait_in_flight(1)
         rest = [pool.submit(daemon.classify, make.picture(i, 32, 3), "slow", T=8) for i in range(8)]
         assert first.result().status_code == 200
         answers = [f.result().json() for f in rest]
@@ -394,8 +393,7 @@ def test_who_shares_a_run_has_its_own_answer(daemon):
     for _ in range(2):
         with concurrent.futures.ThreadPoolExecutor(2 * len(jobs) + 1) as pool:
             first = pool.submit(daemon.classify, pictures[0], "slow", T=t)
-            while daemon.status()["requests_in_flight"] < 2:
-                pass
+            daemon.wait_in_flight(1)
             together = [pool.submit(job) for job in 2 * jobs]
             for i, f in enumerate(together):
                 want, got = alone[i % len(jobs)], f.result()
@@ -405,7 +403,7 @@ def test_who_shares_a_run_has_its_own_answer(daemon):
                 else:
                     check_problem(got, 422, "image: ")
             assert first.result().status_code == 200
-    assert daemon.status()["queue"]["depth"] == 0 and daemon.status()["queue"]["bytes"] == 0
+    daemon.wait_no_memory()
 
 
 def test_where_packets_end_does_not_matter(daemon):

@@ -154,6 +154,7 @@ def test_full_queue_refuses_at_once_and_recovers(models_folder):
             check_problem(r, 503, "the queue is full")
             assert r.elapsed.total_seconds() < 1.5 and r.headers["Retry-After"] == "1"
         assert d.classify(make.picture(1)).status_code == 200
+        d.wait_no_memory()
         assert d.status()["queue"] == {"depth": 0, "limit": 1, "bytes": 0, "bytes_limit": 67108864}
 
 
@@ -162,10 +163,10 @@ def test_refusals_by_the_header_have_their_form_and_are_counted(models_folder):
     with Daemon(models_folder, "--queue", "1") as d:
         t = min(4096, 8 * d.slow_timesteps(1.0))
         running = send_and_keep(d, post_head("slow", f"T={t}", len(BIG)) + BIG)
-        wait_until(d, lambda status: status["requests_in_flight"] == 2)
+        d.wait_in_flight(1)
         time.sleep(0.1)
         waiting = send_and_keep(d, post_head("slow", "T=5", len(BIG)) + BIG)
-        wait_until(d, lambda status: status["queue"]["depth"] == 1)
+        d.wait_status(lambda status: status["queue"]["depth"] == 1)
         held = d.status()["queue"]["bytes"]
         with requests.Session() as session:
             for i in range(250):
@@ -175,12 +176,12 @@ def test_refusals_by_the_header_have_their_form_and_are_counted(models_folder):
             r = session.post(f"{d.url}/v2/models/slow/infer", json={})
             assert r.status_code == 503 and r.headers["Content-Type"] == "application/json" and "the queue is full" in r.json()["error"]
             assert session.post(f"{d.url}/v1/models/none/classify", data=BIG).status_code == 404
-            assert d.status()["queue"]["bytes"] == held
+            d.wait_status(lambda status: status["queue"]["bytes"] == held)
             stats = session.get(f"{d.url}/v2/models/slow/stats").json()["model_stats"][0]["inference_stats"]
             assert stats["fail"]["count"] == 251
         waiting.close()
         running.close()
-        wait_until(d, lambda status: status["requests_in_flight"] == 1)
+        d.wait_in_flight(0)
     told = [line for line in d.lines if "the queue is full" in line]
     counted = sum(int(re.search(r"requests=(\d+)", line).group(1)) for line in d.lines if " refusals-not-logged " in line)
     assert len(told) + counted == 251 and len(told) >= 100
@@ -190,7 +191,7 @@ def test_bytes_of_all_requests_are_bounded(models_folder):
     with Daemon(models_folder, "--queue-bytes", "65536") as d:
         check_problem(d.classify(b"\x89PNG" + b"x" * 100000), 503, "the memory set aside")
         assert d.classify(make.picture(1)).status_code == 200
-        assert d.status()["queue"]["bytes"] == 0
+        d.wait_no_memory()
 
 
 def test_deadline(models_folder):
@@ -202,8 +203,7 @@ def test_deadline(models_folder):
         t = d.slow_timesteps(1.5)
         with concurrent.futures.ThreadPoolExecutor(3) as pool:
             first = pool.submit(d.classify, BIG, "slow", T=t)
-            while d.status()["requests_in_flight"] < 2:
-                pass
+            d.wait_in_flight(1)
             late = pool.submit(d.classify, BIG, "slow", T=2, timeout_ms=50)
             patient = pool.submit(d.classify, BIG, "slow", T=2)
             assert (first.result().status_code, patient.result().status_code) == (200, 200)
@@ -216,14 +216,13 @@ def test_a_neighbours_deadline_ends_only_its_own_answer(models_folder):
         want = d.classify(BIG, "slow", T=each).json()["results"]
         with concurrent.futures.ThreadPoolExecutor(6) as pool:
             first = pool.submit(d.classify, BIG, "slow", T=long)
-            while d.status()["requests_in_flight"] < 2:
-                pass
+            d.wait_in_flight(1)
             patient = [pool.submit(d.classify, BIG, "slow", T=each) for _ in range(3)]
             late = pool.submit(d.classify, BIG, "slow", T=each, timeout_ms=600)
             check_problem(late.result(), 504, "timeout_ms: 600 ms have passed")
             assert first.result().status_code == 200
             assert [f.result().json()["results"] for f in patient] == [want] * 3
-        assert d.status()["queue"]["bytes"] == 0
+        d.wait_no_memory()
 
 
 def test_sigterm_finishes_what_is_in_flight(models_folder):
@@ -231,8 +230,7 @@ def test_sigterm_finishes_what_is_in_flight(models_folder):
         t = d.slow_timesteps(1.0)
         with concurrent.futures.ThreadPoolExecutor(3) as pool:
             running = [pool.submit(d.classify, BIG, "slow", T=t) for _ in range(3)]
-            while d.status()["requests_in_flight"] < 4:
-                pass
+            d.wait_in_flight(3)
             d.signal()
             assert [f.result().status_code for f in running] == [200] * 3
         assert d.wait_exit() == 0
@@ -256,8 +254,7 @@ def test_second_signal_cancels(models_folder):
     with Daemon(models_folder) as d:
         with concurrent.futures.ThreadPoolExecutor(3) as pool:
             running = [pool.submit(d.classify, BIG, "slow", T=4096 - i) for i in range(3)]
-            while d.status()["requests_in_flight"] < 4:
-                pass
+            d.wait_in_flight(3)
             d.signal(signal.SIGINT)
             d.wait_log("draining")
             d.signal(signal.SIGTERM)
@@ -277,7 +274,7 @@ def test_a_client_that_goes_away_hurts_nobody(models_folder):
                 s.sendall((head + body)[:cut])
                 s.close()
         assert d.classify(make.picture(1)).status_code == 200
-        wait_until(d, lambda status: status["requests_in_flight"] == 1 and status["queue"]["depth"] == status["queue"]["bytes"] == 0)
+        d.wait_status(lambda status: status["requests_in_flight"] == 1 and status["queue"]["depth"] == status["queue"]["bytes"] == 0)
 
 
 def test_a_log_nobody_reads_stops_nothing(models_folder):
@@ -320,13 +317,6 @@ def send_and_keep(d, data):
     return s
 
 
-def wait_until(d, wanted, timeout=20):
-    end = time.monotonic() + timeout
-    while not wanted(d.status()):
-        assert time.monotonic() < end, d.status()
-        time.sleep(0.005)
-
-
 def test_a_client_that_leaves_stops_its_computation(models_folder):
     """Within 50 ms, of which a busy machine may take some: the best of a few counts."""
     with Daemon(models_folder) as d:
@@ -334,11 +324,11 @@ def test_a_client_that_leaves_stops_its_computation(models_folder):
         took = []
         for _ in range(4):
             s = send_and_keep(d, post_head("slow", f"T={t}&precision=float32", len(BIG)) + BIG)
-            wait_until(d, lambda status: status["requests_in_flight"] == 2)
+            d.wait_in_flight(1)
             time.sleep(0.1)
             begin = time.monotonic()
             s.close()
-            wait_until(d, lambda status: status["requests_in_flight"] == 1)
+            d.wait_in_flight(0)
             took.append(time.monotonic() - begin)
         assert max(took) < 2 and min(took) < 0.05, took
         line = d.wait_line(lambda line: " request " in line and "status=499" in line)
@@ -350,23 +340,23 @@ def test_clients_that_leave_give_up_their_places_in_the_queue(models_folder):
     with Daemon(models_folder, "--queue", "4") as d:
         t = min(4096, 8 * d.slow_timesteps(1.0))
         running = send_and_keep(d, post_head("slow", f"T={t}", len(BIG)) + BIG)
-        wait_until(d, lambda status: status["requests_in_flight"] == 2)
+        d.wait_in_flight(1)
         time.sleep(0.1)
         waiting = [send_and_keep(d, post_head("slow", f"T={5 + i}", len(BIG)) + BIG) for i in range(4)]
-        wait_until(d, lambda status: status["queue"]["depth"] == 4)
+        d.wait_status(lambda status: status["queue"]["depth"] == 4)
         check_problem(d.classify(BIG, "slow"), 503, "the queue is full")
         for s in waiting:
             s.close()
-        wait_until(d, lambda status: status["queue"]["depth"] == 0 and status["requests_in_flight"] == 2)
+        d.wait_status(lambda status: status["queue"]["depth"] == 0 and status["requests_in_flight"] == 2)
         running.close()
-        wait_until(d, lambda status: status["requests_in_flight"] == 1 and status["queue"]["bytes"] == 0)
+        d.wait_status(lambda status: status["requests_in_flight"] == 1 and status["queue"]["bytes"] == 0)
 
 
 def test_a_shared_run_ends_when_nobody_is_left(models_folder):
     with Daemon(models_folder) as d:
         t = min(4096, 8 * d.slow_timesteps(1.0)) // 4
         first = send_and_keep(d, post_head("slow", "T=60", len(BIG)) + BIG)
-        wait_until(d, lambda status: status["requests_in_flight"] == 2)
+        d.wait_in_flight(1)
         both = [send_and_keep(d, post_head("slow", f"T={t}", len(BIG)) + BIG) for _ in range(2)]
         first.recv(100)
         first.close()
@@ -375,18 +365,19 @@ def test_a_shared_run_ends_when_nobody_is_left(models_folder):
         both[1].settimeout(60)
         assert both[1].recv(100).startswith(b"HTTP/1.1 200 ")
         both[1].close()
-        wait_until(d, lambda status: status["requests_in_flight"] == 1)
+        d.wait_in_flight(0)
 
 
 def test_a_deadline_is_kept_in_the_queue_too(models_folder):
     with Daemon(models_folder) as d:
         t = min(4096, 8 * d.slow_timesteps(1.0))
         running = send_and_keep(d, post_head("slow", f"T={t}", len(BIG)) + BIG)
-        wait_until(d, lambda status: status["requests_in_flight"] == 2)
+        d.wait_in_flight(1)
         time.sleep(0.1)
         r = d.classify(BIG, "slow", T=3, timeout_ms=200)
         check_problem(r, 504, "timeout_ms: 200 ms have passed")
-        assert r.elapsed.total_seconds() < 2 and d.status()["requests_in_flight"] == 2  # the long one goes on
+        assert r.elapsed.total_seconds() < 2
+        d.wait_in_flight(1)  # the long one goes on
         running.close()
 
 
@@ -459,5 +450,5 @@ def test_slow_clients_are_evicted(models_folder):
         for task in tasks:
             task.result()
         d.wait_line(lambda line: 'client-evicted reason="slow header"' in line)
-        wait_until(d, lambda status: status["requests_in_flight"] == 1)  # evicted, or closed as idle
+        d.wait_in_flight(0)  # evicted, or closed as idle
         assert requests.get(d.url + "/livez").status_code == 200

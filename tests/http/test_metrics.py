@@ -141,6 +141,7 @@ def test_clients_cannot_make_labels(observed):
 
 
 def test_gauges_and_process(observed):
+    observed.wait_no_memory()
     m = scrape(observed)
     assert m.get("spiked_ready") == 1 and m.get("spiked_models") >= 3
     assert m.get("spiked_queue_limit") == 256 and m.get("spiked_queue_depth") == 0

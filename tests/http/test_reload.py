@@ -84,8 +84,7 @@ def test_requests_under_way_finish_on_the_model_they_began_with(folder):
     with Daemon(folder) as d, concurrent.futures.ThreadPoolExecutor(3) as pool:
         old, t = version(d, "slow"), d.slow_timesteps(0.7)
         running = [pool.submit(d.classify, make.picture(1, 32, 3), "slow", T=t) for _ in range(3)]
-        while d.status()["requests_in_flight"] < 4:
-            pass
+        d.wait_in_flight(3)
         replace(folder, "slow", make.network(3, 32, 64, 10, depth=3, seed=5))
         assert reload(d) == "loaded=1 refused=0 removed=0"
         answers = [f.result() for f in running]
