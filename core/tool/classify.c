@@ -70,28 +70,34 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
   }
 }
 
-/* All bytes of a file of at most 64 MiB, malloc'ed. */
-static snn_status read_file(const char *path, uint8_t **bytes, size_t *n, snn_error *err) {
+/* All that a file or a pipe gives, at most 64 MiB, added to *bytes, which grow. Returns NULL, or why that failed. */
+static const char *read_all(FILE *f, uint8_t **bytes, size_t *n) {
   const size_t limit = (size_t)64 << 20;
+  for (size_t room = (size_t)64 << 10; room <= limit; room *= 2) {
+    uint8_t *larger = realloc(*bytes, room + 1);
+    if (!larger) return strerror(errno);
+    *bytes = larger;
+    *n += fread(larger + *n, 1, room + 1 - *n, f);
+    if (ferror(f)) return "cannot read";
+    if (*n <= room) return NULL;
+  }
+  return "larger than 64 MiB";
+}
+
+/* The bytes are malloc'ed; on failure there are none. */
+static snn_status read_file(const char *path, uint8_t **bytes, size_t *n, snn_error *err) {
+  *bytes = NULL;
+  *n = 0;
   FILE *f = fopen(path, "re");
-  uint8_t *data = f ? malloc(limit + 1) : NULL;
-  snn_status status = SNN_OK;
-  if (!f || !data) {
-    status = err->status = SNN_ERR_IO;
-    snprintf(err->text, sizeof err->text, "cannot open: %s", strerror(errno));
-  } else {
-    *n = fread(data, 1, limit + 1, f);
-    if (ferror(f) || *n > limit) {
-      status = err->status = SNN_ERR_IO;
-      snprintf(err->text, sizeof err->text, *n > limit ? "larger than 64 MiB" : "cannot read");
-    }
+  const char *why = f ? read_all(f, bytes, n) : strerror(errno);
+  if (why) {
+    err->status = SNN_ERR_IO;
+    snprintf(err->text, sizeof err->text, f ? "%s" : "cannot open: %s", why);
+    free(*bytes);
+    *bytes = NULL;
   }
   if (f) fclose(f);
-  if (status != SNN_OK)
-    free(data);
-  else
-    *bytes = data;
-  return status;
+  return why ? SNN_ERR_IO : SNN_OK;
 }
 
 static snn_status load_image(const char *path, const snn_network *net, uint8_t *pixels, float *input, snn_error *err) {

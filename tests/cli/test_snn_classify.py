@@ -3,7 +3,10 @@ import base64
 import importlib.util
 import io
 import json
+import struct
+import subprocess
 import sys
+import zlib
 
 import numpy as np
 import pytest
@@ -225,6 +228,22 @@ def test_bad_pictures_are_named(model, small, tmp_path):
     assert cli.failed("classify", model, good, tmp_path / "absent.png") == (
         f"snn: {tmp_path / 'absent.png'}: cannot open: No such file or directory")
     assert cli.failed("classify", model, tmp_path).startswith(f"snn: {tmp_path}: cannot read")
+
+
+def test_sizes_of_files(model, small, tmp_path):
+    """Read to their ends whatever their size, up to the limit; pipes, whose size nobody knows, too."""
+    whole = (small / "data/000.png").read_bytes()
+    wanted = classify(model, small / "data/000.png")["results"][0]
+    for n in (65535 - len(whole), 65536 - len(whole), 65537 - len(whole), 300000):  # a chunk that decoders pass over, before the end
+        text = b"tEXt" + b"x" * (n - 12)
+        (tmp_path / "long.png").write_bytes(whole[:-12] + struct.pack(">I", n - 12) + text + struct.pack(">I", zlib.crc32(text)) + whole[-12:])
+        assert classify(model, tmp_path / "long.png")["results"][0] == wanted
+    with open(tmp_path / "long.png", "r+b") as f:
+        f.truncate((64 << 20) + 1)
+    assert cli.failed("classify", model, tmp_path / "long.png") == f"snn: {tmp_path / 'long.png'}: larger than 64 MiB"
+    with subprocess.Popen(["cat", small / "data/000.png"], stdout=subprocess.PIPE) as cat:
+        piped = subprocess.run([cli.SNN, "classify", model, "/dev/fd/0"], stdin=cat.stdout, stdout=subprocess.PIPE, check=True)
+    assert json.loads(piped.stdout)["results"][0] == wanted
 
 
 def bomb():
