@@ -22,6 +22,15 @@ typedef struct builder {
   const char *next_name; /* for the next layer; NULL: made from its place */
 } builder;
 
+/* How many of n random networks a test takes: a quarter where every step is checked or counted (asan, tsan, cov), which
+ * takes ten times as long. The whole of them run in release. */
+#ifndef CASES_SHARE
+#define CASES_SHARE 1
+#endif
+static inline uint32_t cases(uint32_t n) {
+  return (n + CASES_SHARE - 1) / CASES_SHARE;
+}
+
 /* Uniform in [0, n), from an xorshift generator. */
 static inline uint32_t draw(builder *b, uint32_t n) {
   b->seed ^= b->seed << 13;

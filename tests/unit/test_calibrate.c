@@ -163,7 +163,7 @@ static void test_residuals(void **state) {
   static const snn_neuron neurons[] = {SNN_NEURON_IF, SNN_NEURON_IF_HARD, SNN_NEURON_LIF_SOFT, SNN_NEURON_SRIF,
                                        SNN_NEURON_IF_SIGNED};
   static const uint32_t steps[] = {4, 8};
-  for (uint64_t number = 1; number <= 5; number++) {
+  for (uint64_t number = 1; number <= cases(5); number++) {
     builder b = dyadic_network(number, 1);
     float *images = dyadic_images(&b, PICTURES);
     for (unsigned k = 0; k < 5 * 2 * 3 * 3; k++) {

@@ -120,7 +120,7 @@ static void test_independence(void **state) {
   enum { IMAGES = 4 };
   static const uint32_t chunks[] = {1, 7, 64}, checkpoints[] = {5, 23}, numbers[] = {0, 1, 2, 3};
   static const snn_encoding encodings[] = {SNN_ENCODING_RATE, SNN_ENCODING_REGULAR};
-  for (uint64_t number = 1; number <= 8; number++)
+  for (uint64_t number = 1; number <= cases(8); number++)
     for (size_t e = 0; e < 2; e++) {
       builder b = random_network(number);
       for (int c = 0; c < 3; c++) b.net->preprocess.mean[c] = 0.45f, b.net->preprocess.std[c] = 0.23f;

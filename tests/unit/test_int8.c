@@ -35,7 +35,7 @@ static void check_whole(builder *b, uint64_t number, snn_neuron neuron, uint32_t
 
 static void test_whole_numbers_are_exact(void **state) {
   (void)state;
-  for (uint64_t number = 0; number < 60; number++) {
+  for (uint64_t number = 0; number < cases(60); number++) {
     builder b = whole_network(number);
     snn_error err = {0};
     if (snn_int8_takes(b.net, &(snn_run_options){0}, &err) != SNN_OK) fail_msg("%s: %s", err.where, err.text);
@@ -68,7 +68,7 @@ static void test_long_rows(void **state) {
 static void test_same_bytes(void **state) {
   (void)state;
   uint32_t taken = 0;
-  for (uint64_t number = 0; number < 30; number++) {
+  for (uint64_t number = 0; number < cases(30); number++) {
     builder b = number % 2 ? small_network(number, 0.7f) : whole_network(number);
     float *images = random_images(&b, 7);
     snn_run_options o = options_for((snn_neuron)(number % SNN_NEURON_COUNT), SNN_PRECISION_INT8);
@@ -99,7 +99,7 @@ static void test_same_bytes(void **state) {
     }
     snn_network_free(b.net);
   }
-  assert_true(taken >= 20);
+  assert_true(taken >= cases(20));
 }
 
 /* First spikes and early ends look at single steps. */

@@ -39,7 +39,7 @@ static snn_run_options from_table(snn_neuron neuron, snn_precision precision, co
 static void test_whole_numbers_stay_exact(void **state) {
   (void)state;
   static const float halves[] = {0.5f, 1, 2};
-  for (uint64_t number = 0; number < 36; number++) {
+  for (uint64_t number = 0; number < cases(36); number++) {
     builder b = whole_network(number);
     snn_neuron neuron = (snn_neuron)(number % SNN_NEURON_COUNT);
     snn_calibration *c = table(&b, neuron, halves, 3);
@@ -156,7 +156,7 @@ static double largest_number(const snn_int8_model *m, const snn_int8_layer *laye
 static void test_bounds(void **state) {
   (void)state;
   uint32_t taken = 0;
-  for (uint64_t number = 0; number < 80; number++) {
+  for (uint64_t number = 0; number < cases(80); number++) {
     builder b = number % 2 ? whole_network(number) : small_network(number, 0.1f);
     float *factors = calloc(b.net->n_nodes, sizeof *factors);
     const float same = uniform(&b, 0.35f, 2), most = number % 4 < 2 ? 2 : 500;
@@ -194,7 +194,7 @@ static void test_bounds(void **state) {
     free(factors);
     snn_network_free(b.net);
   }
-  assert_true(taken >= 40);
+  assert_true(taken >= cases(40));
 }
 
 /* Factors that differ where spikes meet are float32's, and so is the default then. */

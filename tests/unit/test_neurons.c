@@ -389,7 +389,7 @@ static answers run_neuron(const builder *b, snn_session *s, const float *images,
 static void test_independence(void **state) {
   (void)state;
   static const uint32_t threads[] = {1, 2, 3}, chunks[] = {1, 5, 64};
-  for (uint64_t number = 60; number < 62; number++) {
+  for (uint64_t number = 60; number < 60 + cases(2); number++) {
     builder b = random_network(number);
     float *images = random_images(&b, IMAGES);
     answers want[SNN_NEURON_COUNT * 3];
@@ -416,7 +416,7 @@ static void test_independence(void **state) {
 /* What this process's kernel table makes of many runs, as text: kernels are chosen once a process. */
 static void print_digest(FILE *to) {
   uint64_t digest = 1469598103934665603u;
-  for (uint64_t number = 70; number < 74; number++) {
+  for (uint64_t number = 70; number < 70 + cases(4); number++) {
     builder b = random_network(number);
     float *images = random_images(&b, IMAGES);
     snn_session *s = session(b.net, 1, 5);

@@ -67,7 +67,7 @@ static void test_threads_and_chunks_do_not_matter(void **state) {
   (void)state;
   enum { IMAGES = 5 };
   static const uint32_t threads[] = {1, 2, 3, 4}, chunks[] = {1, 7, 16, 64}, checkpoints[] = {3, 20, 41};
-  for (uint64_t number = 1; number <= 12; number++) {
+  for (uint64_t number = 1; number <= cases(12); number++) {
     builder b = random_network(number);
     float *images = random_images(&b, IMAGES), reference[2][IMAGES * 70];
     size_t pixels = snn_shape_size(b.net->nodes[0].shape), classes = snn_network_classes(b.net);
